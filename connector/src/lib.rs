@@ -1,0 +1,4 @@
+//! binlog-bridge: follows a MySQL binlog and publishes typed Avro events to Kafka, exactly once.
+
+pub mod registry;
+pub mod sink;

@@ -1,0 +1,2 @@
+//! binlog-bridge
+fn main() {}

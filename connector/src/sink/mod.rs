@@ -1,0 +1,3 @@
+//! Is it in Kafka? Everything between an encoded batch and a committed Kafka transaction.
+
+pub mod log;

@@ -1,0 +1,1 @@
+//! Holds what a lint cannot.
