@@ -1,5 +1,6 @@
 //! binlog-bridge: follows a MySQL binlog and publishes typed Avro events to Kafka, exactly once.
 
+pub mod cli;
 pub mod registry;
 pub mod secret;
 pub mod sink;

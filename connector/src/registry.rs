@@ -145,7 +145,7 @@ impl HttpRegistry {
         let setup = |error: String| failure("set up the client", RegistryErrorKind::Other, &error);
         let client = client_builder(settings.timeout)
             .build()
-            .map_err(|error| setup(words_of(&error.without_url())))?;
+            .map_err(|error| setup(words_of(&error)))?;
         let mut builder = SrSettings::new_builder(without_slash(&url));
         if let Some(user) = &user {
             builder.set_basic_authorization(user, password.as_ref().map(Secret::expose));
@@ -191,7 +191,7 @@ impl HttpRegistry {
         let response = request
             .send()
             .await
-            .map_err(|error| from_reqwest(operation, error))?;
+            .map_err(|error| from_reqwest(operation, &error))?;
         read_answer(operation, response).await
     }
 
@@ -341,7 +341,7 @@ async fn read_answer(
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| from_reqwest(operation, error))?
+        .map_err(|error| from_reqwest(operation, &error))?
     {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
             let message = format!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
@@ -452,8 +452,10 @@ fn shown(message: &str) -> String {
         .to_owned()
 }
 
-fn from_reqwest(operation: &str, error: reqwest::Error) -> RegistryError {
-    let error = error.without_url();
+fn from_reqwest(operation: &str, error: &reqwest::Error) -> RegistryError {
+    if error.is_decode() {
+        return no_registry(operation, "not the JSON of the Confluent API");
+    }
     if error.is_timeout() {
         return failure(
             operation,
@@ -461,13 +463,13 @@ fn from_reqwest(operation: &str, error: reqwest::Error) -> RegistryError {
             "no answer in time",
         );
     }
-    // What is neither of a request nor of a body is an error in its making, which no retry mends.
+    // An error in the making of a request is one that no retry mends.
     let kind = if error.is_builder() {
         RegistryErrorKind::Other
     } else {
         RegistryErrorKind::Unreachable
     };
-    failure(operation, kind, &words_of(&error))
+    failure(operation, kind, &words_of(error))
 }
 
 /// The innermost cause says what happened (`Connection refused`); those around it say that something did.
@@ -487,6 +489,7 @@ fn from_converter(operation: &str, error: &SRCError) -> RegistryError {
             .error
             .split(' ')
             .find_map(|word| word.parse::<StatusCode>().ok());
+        // The converter's code for a body it could not read is 0.
         let refusal = Some(refusal).filter(|refusal| refusal.error_code != 0);
         return refused(
             operation,
@@ -495,15 +498,7 @@ fn from_converter(operation: &str, error: &SRCError) -> RegistryError {
         );
     }
     match cause.and_then(|cause| cause.downcast_ref::<reqwest::Error>()) {
-        Some(error) if error.is_decode() => {
-            no_registry(operation, "not the JSON of the Confluent API")
-        }
-        Some(error) if error.is_timeout() => failure(
-            operation,
-            RegistryErrorKind::Unreachable,
-            "no answer in time",
-        ),
-        Some(error) => failure(operation, RegistryErrorKind::Unreachable, &words_of(error)),
+        Some(error) => from_reqwest(operation, error),
         None => no_registry(operation, "an answer without an id"),
     }
 }
