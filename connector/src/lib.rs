@@ -4,4 +4,5 @@ pub mod cli;
 pub mod registry;
 pub mod secret;
 pub mod sink;
+pub mod source;
 pub mod subjects;
