@@ -442,9 +442,9 @@ fn refused(operation: &str, status: StatusCode, refusal: Option<&RawError>) -> R
     }
 }
 
-/// The registry's words up to the schema it quotes, in one line and not at length.
+/// The registry's words up to the schema or default it quotes, in one line and not at length.
 fn shown(message: &str) -> String {
-    let before = message.split(['{', '[']).next().unwrap_or_default();
+    let before = message.split(['{', '[', '"']).next().unwrap_or_default();
     let line = before.chars().map(|c| if c.is_control() { ' ' } else { c });
     line.take(MESSAGE_CHARACTERS_MAX)
         .collect::<String>()

@@ -282,6 +282,55 @@ async fn a_wrong_password_a_dead_port_and_no_registry_are_told_apart_without_a_c
     }
 }
 
+/// The answer of a registry that refuses with this status and body.
+fn refusal(status: &str, code: u32, message: &str) -> HttpRegistry {
+    let body = format!("{{\"error_code\":{code},\"message\":{message:?}}}");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close",
+        body.len()
+    );
+    let answer = format!("{head}\r\n\r\n{body}").leak();
+    registry(&format!("http://{}", server_that_answers(answer)), None)
+}
+
+#[tokio::test]
+async fn the_codes_confluent_documents_are_understood() {
+    let subject = refusal("404 Not Found", 40401, "Subject 's-value' not found.");
+    assert_eq!(subject.latest("s-value").await.unwrap(), None);
+    assert_eq!(subject.compatibility("s-value").await.unwrap(), None);
+    let version = refusal("404 Not Found", 40402, "Version -1 not found.");
+    assert_eq!(version.latest("s-value").await.unwrap(), None);
+    let level = refusal(
+        "404 Not Found",
+        40408,
+        "Subject 's-value' does not have a level",
+    );
+    assert_eq!(level.compatibility("s-value").await.unwrap(), None);
+    for (status, code, kind) in [
+        ("409 Conflict", 409, RegistryErrorKind::Incompatible),
+        (
+            "422 Unprocessable Entity",
+            42201,
+            RegistryErrorKind::Invalid,
+        ),
+        (
+            "429 Too Many Requests",
+            42901,
+            RegistryErrorKind::Unreachable,
+        ),
+        (
+            "500 Internal Server Error",
+            50002,
+            RegistryErrorKind::Unreachable,
+        ),
+    ] {
+        let refusal = refusal(status, code, "not with default: \"li'teral\"");
+        let error = refusal.register("s-value", r#""int""#).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert_eq!(error.message, format!("not with default: (code {code})"));
+    }
+}
+
 #[tokio::test]
 async fn a_url_that_is_none_is_refused_without_showing_it() {
     for url in [
