@@ -3,12 +3,15 @@
 //! Start reading at [`pipeline`]. What computes is in the crate `binlog-bridge-core`; here is what waits.
 
 pub mod catalog;
+pub mod cli;
+pub mod config;
 pub mod error;
 pub mod health;
 pub mod http;
 pub mod metrics;
 pub mod pipeline;
 pub mod registry;
+pub mod secret;
 pub mod shutdown;
 pub mod sink;
 pub mod source;
