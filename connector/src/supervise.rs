@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Limits, Pipeline};
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
-use crate::sink::log::Log;
+use crate::sink::log::{Log, LogError};
 use crate::sink::step::SinkSlot;
 use crate::sink::topics::{TopicSettings, ensure_topic};
 use crate::sink::transactor::{Mark, SinkError, Transactor};
@@ -51,9 +51,9 @@ pub struct Task {
 /// How connections are made: anew for each run.
 pub struct Connections<D, L, R> {
     /// A dump that is not open.
-    pub dump: Box<dyn Fn() -> D + Send>,
+    pub dump: Box<dyn Fn() -> D + Send + Sync>,
     /// A log that is not initialised.
-    pub log: Box<dyn Fn() -> L + Send>,
+    pub log: Box<dyn Fn() -> Result<L, LogError> + Send + Sync>,
     /// The registry.
     pub registry: Arc<R>,
 }
@@ -185,7 +185,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
 
     async fn open_log(&self) -> Result<(Transactor<L>, State), Error> {
         let names = TopicNames::new(&self.task.name);
-        let mut log = (self.connections.log)();
+        let mut log = (self.connections.log)()?;
         ensure_topic(&mut log, &self.task.topics.state_topic(&names.state())).await?;
         let instance = &self.task.owner.instance;
         let (mut transactor, state) = Transactor::start(log, &names.state(), instance).await?;

@@ -57,10 +57,10 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Not the YAML that is expected.
-    #[error("{path} is not a valid configuration: {message}")]
+    #[error("{name} cannot be understood: {message}")]
     Yaml {
         /// The file.
-        path: PathBuf,
+        name: String,
         /// What is wrong, with line and column.
         message: String,
     },
@@ -90,9 +90,20 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]
     pub fn load(path: &Path, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        let text = read(path)?;
-        let raw: RawConfig = serde_saphyr::from_str(&text).map_err(|error| ConfigError::Yaml {
-            path: path.to_owned(),
+        Self::parse(&path.display().to_string(), &read(path)?, environment)
+    }
+
+    /// Checks the text of a configuration; `name` stands in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn parse(
+        name: &str,
+        text: &str,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
+        let raw: RawConfig = serde_saphyr::from_str(text).map_err(|error| ConfigError::Yaml {
+            name: name.to_owned(),
             message: explain(&error.to_string()),
         })?;
         Self::check(raw, environment)

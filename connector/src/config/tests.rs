@@ -11,11 +11,7 @@ registry: {url: 'http://registry'}
 ";
 
 fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let raw: RawConfig = serde_saphyr::from_str(yaml).map_err(|error| ConfigError::Yaml {
-        path: "config.yaml".into(),
-        message: explain(&error.to_string()),
-    })?;
-    Config::check(raw, &|name| {
+    Config::parse("config.yaml", yaml, &|name| {
         environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     })
 }
