@@ -189,10 +189,9 @@ impl<R: Registry> Catalog<R> {
         into: (&TopicPartition, &mut Batch),
     ) -> Result<TransactionsTopic, CatalogError> {
         let topic = self.names.transactions();
-        let key = ensure_subject(&*self.registry, &format!("{topic}-key"), TRANSACTIONS_KEY);
-        let key_schema_id = key.await?;
-        let value = ensure_subject(&*self.registry, &format!("{topic}-value"), TRANSACTIONS_VALUE);
-        let value_schema_id = value.await?;
+        let (key, value) = (format!("{topic}-key"), format!("{topic}-value"));
+        let key_schema_id = ensure_subject(&*self.registry, &key, TRANSACTIONS_KEY).await?;
+        let value_schema_id = ensure_subject(&*self.registry, &value, TRANSACTIONS_VALUE).await?;
         self.topic(&topic, 1, log, into).await?;
         let target = TopicPartition { topic: topic.as_str().into(), partition: 0 };
         Ok(TransactionsTopic { target, key_schema_id, value_schema_id })

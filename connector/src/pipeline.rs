@@ -72,13 +72,15 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let mut block = EventBlock::default();
         loop {
             let has_room = self.batch.bytes() < self.limits.batch_bytes_max;
+            let (is_busy, is_waiting) = (self.sink.is_busy(), self.is_waiting());
+            let due_at = self.due_at();
             tokio::select! {
                 biased;
                 // 1. A shutdown must not wait for input. Nothing is taken when it wins.
                 () = shutdown.asked() => return self.finish().await,
                 // 2. The sink goes before input, so that batches stay small under light load. The step is
                 //    kept in the slot: a poll that is dropped loses nothing.
-                done = self.sink.done(), if self.sink.is_busy() => {
+                done = self.sink.done(), if is_busy => {
                     let took = done?;
                     self.metrics.step_done(took);
                 }
@@ -89,7 +91,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     block.clear();
                 }
                 // 4. A batch that waits for its time.
-                () = tokio::time::sleep_until(self.due_at()), if self.is_waiting() => {}
+                () = tokio::time::sleep_until(due_at), if is_waiting => {}
             }
             self.hand_over()?;
         }

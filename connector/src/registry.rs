@@ -88,6 +88,7 @@ pub enum RegistryErrorKind {
 }
 
 /// Where a registry is, and how to get in.
+#[derive(Clone)]
 pub struct RegistrySettings {
     /// The base of the Confluent API, such as `http://registry:8081`. A user and password inside it are used
     /// if `user` is not set, and are never shown.
@@ -98,6 +99,14 @@ pub struct RegistrySettings {
     pub password: Option<Secret>,
     /// Time limit of one request, connecting included.
     pub timeout: Duration,
+}
+
+impl std::fmt::Debug for RegistrySettings {
+    /// The address may hold credentials (I9).
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = self.url.rsplit('@').next().unwrap_or_default();
+        out.debug_struct("RegistrySettings").field("url", &url).field("user", &self.user).finish()
+    }
 }
 
 /// Bytes of one answer that are read. The largest answer is one schema, and 4096 columns with long names,

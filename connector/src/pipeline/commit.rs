@@ -29,7 +29,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         self.encoder.end(transaction, end, &mut self.batch)?;
         self.metrics.transaction_read(transaction.commit_time_us);
         self.tables.end_transaction();
-        self.sink.poll_done()?.map_or((), |took| self.metrics.step_done(took));
+        if let Some(took) = self.sink.poll_done()? {
+            self.metrics.step_done(took);
+        }
         self.hand_over()
     }
 
