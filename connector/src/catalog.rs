@@ -82,7 +82,9 @@ pub enum CatalogError {
         table: TableName,
     },
     /// The topic was deleted, and perhaps made again.
-    #[error("topic {topic} is not the one that was published to: its id was {recorded} and is {found}")]
+    #[error(
+        "topic {topic} is not the one that was published to: its id was {recorded} and is {found}"
+    )]
     OtherTopic {
         /// The topic.
         topic: String,
@@ -144,7 +146,9 @@ impl<R: Registry> Catalog<R> {
         match self.stored.get(table).cloned() {
             None => Ok(None),
             Some(stored) => {
-                let plan = self.prepare(&stored.definition, &stored.holds_from, log, into).await?;
+                let plan = self
+                    .prepare(&stored.definition, &stored.holds_from, log, into)
+                    .await?;
                 Ok(Some(plan))
             }
         }
@@ -161,20 +165,30 @@ impl<R: Registry> Catalog<R> {
         log: &mut L,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
-        if let Some(prepared) = self.prepared.get(&definition.name) {
-            if prepared.definition == *definition {
-                return Ok(Arc::clone(&prepared.plan));
-            }
+        if let Some(prepared) = self.prepared.get(&definition.name)
+            && prepared.definition == *definition
+        {
+            return Ok(Arc::clone(&prepared.plan));
         }
         let topic = self.claim_topic(&definition.name)?;
         let (key_schema_id, value_schema_id) = self.register(definition, &topic).await?;
         let partitions = self.settings.partitions_of(&definition.name);
-        let partitions = self.topic(&topic, partitions, log, (target, &mut *batch)).await?;
-        let destination = Destination { topic, partitions, key_schema_id, value_schema_id };
+        let partitions = self
+            .topic(&topic, partitions, log, (target, &mut *batch))
+            .await?;
+        let destination = Destination {
+            topic,
+            partitions,
+            key_schema_id,
+            value_schema_id,
+        };
         let plan = Arc::new(TablePlan::new(definition, &destination)?);
         self.record(definition, holds_from, target, batch)?;
         tracing::info!(table = %definition.name, topic = destination.topic, value_schema_id, "table prepared");
-        let prepared = Prepared { definition: definition.clone(), plan: Arc::clone(&plan) };
+        let prepared = Prepared {
+            definition: definition.clone(),
+            plan: Arc::clone(&plan),
+        };
         self.prepared.insert(definition.name.clone(), prepared);
         Ok(plan)
     }
@@ -193,15 +207,24 @@ impl<R: Registry> Catalog<R> {
         let key_schema_id = ensure_subject(&*self.registry, &key, TRANSACTIONS_KEY).await?;
         let value_schema_id = ensure_subject(&*self.registry, &value, TRANSACTIONS_VALUE).await?;
         self.topic(&topic, 1, log, into).await?;
-        let target = TopicPartition { topic: topic.as_str().into(), partition: 0 };
-        Ok(TransactionsTopic { target, key_schema_id, value_schema_id })
+        let target = TopicPartition {
+            topic: topic.as_str().into(),
+            partition: 0,
+        };
+        Ok(TransactionsTopic {
+            target,
+            key_schema_id,
+            value_schema_id,
+        })
     }
 
     fn claim_topic(&mut self, table: &TableName) -> Result<String, CatalogError> {
-        let topic = self
-            .settings
-            .topic_of(&self.names, table)
-            .ok_or_else(|| CatalogError::LongName { table: table.clone() })?;
+        let topic =
+            self.settings
+                .topic_of(&self.names, table)
+                .ok_or_else(|| CatalogError::LongName {
+                    table: table.clone(),
+                })?;
         match self.owners.get(&comparable(&topic)) {
             Some(other) if other != table => Err(CatalogError::SharedTopic {
                 table: table.clone(),
@@ -251,7 +274,10 @@ impl<R: Registry> Catalog<R> {
             return check_topic(topic, recorded, found);
         }
         let found = ensure_topic(log, &self.settings.data_topic(topic, partitions)).await?;
-        let state = TopicState { topic_id: found.id, partitions: found.partitions };
+        let state = TopicState {
+            topic_id: found.id,
+            partitions: found.partitions,
+        };
         push_json(batch, target, &state::topic_key(topic), &state)?;
         self.topics.insert(topic.to_owned(), state);
         Ok(found.partitions)
@@ -264,7 +290,11 @@ impl<R: Registry> Catalog<R> {
         target: &TopicPartition,
         batch: &mut Batch,
     ) -> Result<(), CatalogError> {
-        if self.stored.get(&definition.name).is_some_and(|s| s.definition == *definition) {
+        if self
+            .stored
+            .get(&definition.name)
+            .is_some_and(|s| s.definition == *definition)
+        {
             return Ok(());
         }
         let stored = TableState {
@@ -290,7 +320,10 @@ fn check_topic(
     recorded: &TopicState,
     found: Option<TopicDescription>,
 ) -> Result<i32, CatalogError> {
-    let found = found.unwrap_or(TopicDescription { id: "none".to_owned(), partitions: 0 });
+    let found = found.unwrap_or(TopicDescription {
+        id: "none".to_owned(),
+        partitions: 0,
+    });
     if found.id != recorded.topic_id {
         return Err(CatalogError::OtherTopic {
             topic: topic.to_owned(),
@@ -307,7 +340,12 @@ fn check_topic(
     }
     if found.partitions > recorded.partitions {
         let (in_use, there) = (recorded.partitions, found.partitions);
-        tracing::warn!(topic, in_use, there, "partitions were added; keys keep to those in use");
+        tracing::warn!(
+            topic,
+            in_use,
+            there,
+            "partitions were added; keys keep to those in use"
+        );
     }
     Ok(recorded.partitions)
 }

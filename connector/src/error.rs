@@ -56,7 +56,9 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A source transaction over the limit.
-    #[error("the source transaction that begins at {at} is larger than limits.transaction_bytes_max = {limit} bytes")]
+    #[error(
+        "the source transaction that begins at {at} is larger than limits.transaction_bytes_max = {limit} bytes"
+    )]
     TransactionTooLarge {
         /// Where it begins.
         at: FileOffset,
@@ -73,7 +75,9 @@ pub enum Error {
     #[error(transparent)]
     Start(#[from] StartError),
     /// Fenced again and again by nobody.
-    #[error("kafka: this instance was fenced three times in ten minutes, and no other instance owns the task")]
+    #[error(
+        "kafka: this instance was fenced three times in ten minutes, and no other instance owns the task"
+    )]
     FencedByNobody,
 }
 
@@ -96,14 +100,20 @@ impl Error {
             Self::Source(error) => source(error),
             Self::Decode(error) => decode(&error.kind),
             Self::Definition { source, .. } => definition(source),
-            Self::Rows { .. } => halt("Report this with the position: the binlog is not in the order that MySQL writes. Until then exclude the table with select.exclude_tables."),
+            Self::Rows { .. } => halt(
+                "Report this with the position: the binlog is not in the order that MySQL writes. Until then exclude the table with select.exclude_tables.",
+            ),
             Self::Encode(error) => encode(&error.kind),
             Self::NotPublishable { remedy, .. } => halt(remedy),
-            Self::TransactionTooLarge { .. } => halt("Raise limits.transaction_bytes_max, together with limits.transaction_timeout_ms, or exclude the table with select.exclude_tables."),
+            Self::TransactionTooLarge { .. } => halt(
+                "Raise limits.transaction_bytes_max, together with limits.transaction_timeout_ms, or exclude the table with select.exclude_tables.",
+            ),
             Self::Sink(error) => sink(error),
             Self::Catalog(error) => catalog(error),
             Self::Start(error) => start(error),
-            Self::FencedByNobody => halt("Raise limits.transaction_timeout_ms if the broker ends slow transactions, and look for another program that uses the transactional id of this task."),
+            Self::FencedByNobody => halt(
+                "Raise limits.transaction_timeout_ms if the broker ends slow transactions, and look for another program that uses the transactional id of this task.",
+            ),
         }
     }
 
@@ -167,7 +177,9 @@ fn server(code: u16, message: &str) -> Verdict {
         return halt(PURGED_REMEDY);
     }
     if says("impossible position") || says("bogus data") {
-        return halt("The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server; to go on without what is missing, delete the state topic and the task's data topics and start anew.");
+        return halt(
+            "The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server; to go on without what is missing, delete the state topic and the task's data topics and start anew.",
+        );
     }
     Verdict::Restart
 }
@@ -177,7 +189,9 @@ const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or 
 fn decode(kind: &DecodeErrorKind) -> Verdict {
     match kind {
         DecodeErrorKind::Checksum | DecodeErrorKind::Length { .. } | DecodeErrorKind::Truncated => {
-            halt("Check the binlog file on the server with mysqlbinlog --verify-binlog-checksum; if it is whole there, start again: the event was damaged on its way.")
+            halt(
+                "Check the binlog file on the server with mysqlbinlog --verify-binlog-checksum; if it is whole there, start again: the event was damaged on its way.",
+            )
         }
         DecodeErrorKind::CompressedTransaction => halt(
             "Run SET GLOBAL binlog_transaction_compression=OFF on the server; transactions that are compressed already cannot be read by this version.",
@@ -220,9 +234,9 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
         EncodeErrorKind::PartialImage => halt(
             "Run SET GLOBAL binlog_row_image=FULL on the server and let clients reconnect; rows written without it cannot be published by this version: exclude the table with select.exclude_tables.",
         ),
-        EncodeErrorKind::InvalidKey { .. } => halt(
-            "Mend the row on the server, or exclude the table with select.exclude_tables.",
-        ),
+        EncodeErrorKind::InvalidKey { .. } => {
+            halt("Mend the row on the server, or exclude the table with select.exclude_tables.")
+        }
         EncodeErrorKind::TooLarge { .. } => halt(
             "Raise limits.record_bytes_max, and max.message.bytes of the topic and message.max.bytes of the brokers with it, or exclude the table with select.exclude_tables.",
         ),
@@ -318,17 +332,37 @@ fn registry(error: &RegistryError) -> Verdict {
 
 fn start(error: &StartError) -> Verdict {
     match error {
-        StartError::NoBinlog => halt("Start the server with log_bin (and a server_id), or choose one that writes a binlog."),
-        StartError::Format(_) => halt("Run SET PERSIST binlog_format=ROW on the server and let clients reconnect."),
-        StartError::RowImage(_) => halt("Run SET PERSIST binlog_row_image=FULL on the server and let clients reconnect."),
-        StartError::RowMetadata(_) => halt("Run SET PERSIST binlog_row_metadata=FULL on the server (MySQL 8.0.1 or newer)."),
-        StartError::UnknownDatabase(_) => halt("Mend select in the configuration, create the database, or grant the account SELECT on it."),
-        StartError::NoGtids => halt("Name a file and an offset in source.start, or set gtid_mode=ON on the server."),
+        StartError::NoBinlog => halt(
+            "Start the server with log_bin (and a server_id), or choose one that writes a binlog.",
+        ),
+        StartError::Format(_) => {
+            halt("Run SET PERSIST binlog_format=ROW on the server and let clients reconnect.")
+        }
+        StartError::RowImage(_) => {
+            halt("Run SET PERSIST binlog_row_image=FULL on the server and let clients reconnect.")
+        }
+        StartError::RowMetadata(_) => {
+            halt("Run SET PERSIST binlog_row_metadata=FULL on the server (MySQL 8.0.1 or newer).")
+        }
+        StartError::UnknownDatabase(_) => halt(
+            "Mend select in the configuration, create the database, or grant the account SELECT on it.",
+        ),
+        StartError::NoGtids => {
+            halt("Name a file and an offset in source.start, or set gtid_mode=ON on the server.")
+        }
         StartError::Position(_) => halt("Report this with the server's version."),
         StartError::Purged { .. } => halt(PURGED_REMEDY),
-        StartError::LostTransactions { .. } => halt("The server lost transactions, or is another one: make sure that source.host is the right server. To follow this one as it is, delete the state topic and the task's data topics and start anew."),
-        StartError::OtherServer { .. } => halt("Point source.host at the server that was followed before. To follow this one, delete the state topic and the task's data topics and start anew."),
-        StartError::GtidMode { .. } => halt("Set gtid_mode as it was, or delete the state topic and the task's data topics and start anew."),
-        StartError::NoCheckpoint { .. } => halt("The state topic was deleted or emptied. Restore it; or, to start anew, delete the task's data topics too."),
+        StartError::LostTransactions { .. } => halt(
+            "The server lost transactions, or is another one: make sure that source.host is the right server. To follow this one as it is, delete the state topic and the task's data topics and start anew.",
+        ),
+        StartError::OtherServer { .. } => halt(
+            "Point source.host at the server that was followed before. To follow this one, delete the state topic and the task's data topics and start anew.",
+        ),
+        StartError::GtidMode { .. } => halt(
+            "Set gtid_mode as it was, or delete the state topic and the task's data topics and start anew.",
+        ),
+        StartError::NoCheckpoint { .. } => halt(
+            "The state topic was deleted or emptied. Restore it; or, to start anew, delete the task's data topics too.",
+        ),
     }
 }

@@ -12,7 +12,9 @@ impl Health {
     /// Not ready yet.
     #[must_use]
     pub fn starting() -> Self {
-        Self { state: Arc::new(Mutex::new(Err("starting".to_owned()))) }
+        Self {
+            state: Arc::new(Mutex::new(Err("starting".to_owned()))),
+        }
     }
 
     /// The stream is open and its start is committed.
@@ -34,7 +36,10 @@ impl Health {
     /// # Errors
     /// The reason.
     pub fn check(&self) -> Result<(), String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// True if ready.

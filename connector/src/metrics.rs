@@ -47,7 +47,10 @@ impl Metrics {
             Ok::<_, prometheus::Error>(gauge)
         };
         let rows = IntCounterVec::new(
-            Opts::new("binlog_bridge_rows_encoded_total", "Row events encoded, by operation."),
+            Opts::new(
+                "binlog_bridge_rows_encoded_total",
+                "Row events encoded, by operation.",
+            ),
             &["operation"],
         )?;
         registry.register(Box::new(rows.clone()))?;
@@ -56,7 +59,9 @@ impl Metrics {
                 "binlog_bridge_commit_duration_seconds",
                 "Time to append the last part of a Kafka transaction and to commit it.",
             )
-            .buckets(vec![0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]),
+            .buckets(vec![
+                0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+            ]),
         )?;
         registry.register(Box::new(commit_seconds.clone()))?;
         let checkpoint_offset = IntGauge::new(
@@ -79,7 +84,10 @@ impl Metrics {
                 "unknown_commits_total",
                 "Commits whose outcome had to be read back from the state topic.",
             )?,
-            restarts: counter("restarts_total", "Runs that ended and began again from the state.")?,
+            restarts: counter(
+                "restarts_total",
+                "Runs that ended and began again from the state.",
+            )?,
             lag_seconds: gauge(
                 "lag_seconds",
                 "Age of the source transaction read last, when it was read; 0 at least.",
@@ -110,15 +118,20 @@ impl Metrics {
     /// A source transaction was read to its end.
     pub(crate) fn transaction_read(&self, commit_time_us: i64) {
         self.source_transactions.inc();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let committed = Duration::from_micros(u64::try_from(commit_time_us).unwrap_or(0));
-        self.lag_seconds.set(now.saturating_sub(committed).as_secs_f64());
+        self.lag_seconds
+            .set(now.saturating_sub(committed).as_secs_f64());
     }
 
     /// A step of the sink has ended.
     pub(crate) fn step_done(&self, done: Done) {
         self.bytes_published.inc_by(count(done.bytes));
-        let Some(committed) = done.committed else { return };
+        let Some(committed) = done.committed else {
+            return;
+        };
         self.commits.inc();
         self.commit_seconds.observe(done.elapsed.as_secs_f64());
         if committed == Committed::ReadBack {
@@ -129,7 +142,8 @@ impl Metrics {
     /// A checkpoint was handed over.
     pub(crate) fn checkpoint(&self, checkpoint: &Checkpoint) {
         let offset = checkpoint.position.at().offset;
-        self.checkpoint_offset.set(i64::try_from(offset).unwrap_or(i64::MAX));
+        self.checkpoint_offset
+            .set(i64::try_from(offset).unwrap_or(i64::MAX));
         if let Some(ms) = checkpoint.source_ts_ms {
             let age = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
             self.checkpoint_timestamp.set(age.as_secs_f64());

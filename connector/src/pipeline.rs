@@ -132,20 +132,34 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         match item {
             Item::TableMap(event) => self.table_map(&event).await,
             Item::Rows(event) => {
-                let plan = self.tables.plan(event.table_id).map_err(|source| self.rows(source))?;
+                let plan = self
+                    .tables
+                    .plan(event.table_id)
+                    .map_err(|source| self.rows(source))?;
                 let Some(plan) = plan else { return Ok(()) };
                 self.refuse_xa()?;
                 let at = self.decoder.at();
                 let transaction = self.decoder.transaction();
-                let source = RowsSource { server_id: header.server_id, at, transaction };
+                let source = RowsSource {
+                    server_id: header.server_id,
+                    at,
+                    transaction,
+                };
                 let rows = self.encoder.rows(plan, &event, &source, &mut self.batch)?;
                 self.metrics.encoded(event.kind, rows);
                 Ok(())
             }
             Item::OpaqueRows { table_id, event } => {
-                let plan = self.tables.plan(table_id).map_err(|source| self.rows(source))?;
+                let plan = self
+                    .tables
+                    .plan(table_id)
+                    .map_err(|source| self.rows(source))?;
                 let remedy = "Run SET GLOBAL binlog_row_value_options='' on the server and let clients reconnect.";
-                if plan.is_some() { Err(self.not_publishable(event, remedy)) } else { Ok(()) }
+                if plan.is_some() {
+                    Err(self.not_publishable(event, remedy))
+                } else {
+                    Ok(())
+                }
             }
             Item::Statement(statement) => self.statement(&header, &statement).await,
             Item::End(ending) => self.end(ending),
@@ -163,13 +177,18 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             .tables
             .table_map(event)
             .map_err(|source| Error::Definition { at: at(), source })?;
-        let Lookup::New(definition) = lookup else { return Ok(()) };
+        let Lookup::New(definition) = lookup else {
+            return Ok(());
+        };
         let first = self.decoder.transaction().first.clone().unwrap_or_else(at);
         // Topics are asked for between steps of the sink, not during one.
         let transactor = self.sink.idle().await?;
         let target = transactor.state_target().clone();
         let into = (&target, &mut self.batch);
-        let plan = self.catalog.prepare(&definition, &first, transactor.log(), into).await?;
+        let plan = self
+            .catalog
+            .prepare(&definition, &first, transactor.log(), into)
+            .await?;
         self.tables.install(event, plan);
         Ok(())
     }
@@ -195,7 +214,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             }
             StatementEffect::RollbackToSavepoint => {}
         }
-        if statement.ends_transaction { self.end(Ending::Commit) } else { Ok(()) }
+        if statement.ends_transaction {
+            self.end(Ending::Commit)
+        } else {
+            Ok(())
+        }
     }
 
     /// Publishes a TRUNCATE, unless nothing of the table was ever published.
@@ -211,7 +234,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         };
         let at = self.decoder.at();
         let transaction = self.decoder.transaction();
-        let source = RowsSource { server_id: header.server_id, at, transaction };
+        let source = RowsSource {
+            server_id: header.server_id,
+            at,
+            transaction,
+        };
         self.encoder.truncate(&plan, &source, &mut self.batch)?;
         Ok(())
     }
@@ -226,11 +253,18 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     }
 
     fn not_publishable(&self, what: &'static str, remedy: &'static str) -> Error {
-        Error::NotPublishable { what, at: self.decoder.at().clone(), remedy }
+        Error::NotPublishable {
+            what,
+            at: self.decoder.at().clone(),
+            remedy,
+        }
     }
 
     fn rows(&self, source: binlog_bridge_core::schema::RowsError) -> Error {
-        Error::Rows { at: self.decoder.at().clone(), source }
+        Error::Rows {
+            at: self.decoder.at().clone(),
+            source,
+        }
     }
 }
 

@@ -105,7 +105,10 @@ impl std::fmt::Debug for RegistrySettings {
     /// The address may hold credentials (I9).
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let url = self.url.rsplit('@').next().unwrap_or_default();
-        out.debug_struct("RegistrySettings").field("url", &url).field("user", &self.user).finish()
+        out.debug_struct("RegistrySettings")
+            .field("url", &url)
+            .field("user", &self.user)
+            .finish()
     }
 }
 

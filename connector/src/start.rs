@@ -56,7 +56,9 @@ pub enum StartError {
         lost: String,
     },
     /// Another server, and no GTIDs to find the place by.
-    #[error("the server's uuid is {found}, the position is of server {recorded}, and without GTIDs a position of one server means nothing on another")]
+    #[error(
+        "the server's uuid is {found}, the position is of server {recorded}, and without GTIDs a position of one server means nothing on another"
+    )]
     OtherServer {
         /// The uuid in the checkpoint.
         recorded: String,
@@ -72,7 +74,9 @@ pub enum StartError {
         found: &'static str,
     },
     /// Topics with data, but no checkpoint.
-    #[error("topic {topic} holds data, but the state topic has no checkpoint: where to go on is unknown")]
+    #[error(
+        "topic {topic} holds data, but the state topic has no checkpoint: where to go on is unknown"
+    )]
     NoCheckpoint {
         /// One such topic.
         topic: String,
@@ -110,19 +114,28 @@ pub fn check_server(survey: &Survey, selection: &Selection) -> Result<(), StartE
 /// # Errors
 /// [`StartError`]
 pub fn first_position(start: &Start, survey: &Survey) -> Result<Position, StartError> {
-    let oldest = FileOffset { file: survey.first_file.clone(), offset: FIRST_EVENT };
+    let oldest = FileOffset {
+        file: survey.first_file.clone(),
+        offset: FIRST_EVENT,
+    };
     match (start, survey.gtid_on) {
         (Start::Latest, true) => Ok(Position::Gtid {
             gtid_set: survey.gtid_executed.parse()?,
             at: survey.current.clone(),
         }),
-        (Start::Latest, false) => Ok(Position::File { at: survey.current.clone() }),
-        (Start::Earliest, true) => {
-            Ok(Position::Gtid { gtid_set: survey.gtid_purged.parse()?, at: oldest })
-        }
+        (Start::Latest, false) => Ok(Position::File {
+            at: survey.current.clone(),
+        }),
+        (Start::Earliest, true) => Ok(Position::Gtid {
+            gtid_set: survey.gtid_purged.parse()?,
+            at: oldest,
+        }),
         (Start::Earliest, false) => Ok(Position::File { at: oldest }),
         (Start::GtidSet(set), true) => {
-            let position = Position::Gtid { gtid_set: set.clone(), at: oldest };
+            let position = Position::Gtid {
+                gtid_set: set.clone(),
+                at: oldest,
+            };
             check_not_purged(&position, survey).map(|()| position)
         }
         (Start::GtidSet(_), false) => Err(StartError::NoGtids),
@@ -145,15 +158,18 @@ pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), Sta
             recorded: recorded.clone(),
             found: survey.server_uuid.clone(),
         }),
-        Some(_) if !survey.gtid_on => {
-            Err(StartError::GtidMode { recorded: "with GTIDs", found: "not ON" })
-        }
+        Some(_) if !survey.gtid_on => Err(StartError::GtidMode {
+            recorded: "with GTIDs",
+            found: "not ON",
+        }),
         None => check_not_purged(position, survey),
         Some(published) => {
             let executed: GtidSet = survey.gtid_executed.parse()?;
             let lost = published.subtract(&executed);
             if !lost.is_empty() {
-                return Err(StartError::LostTransactions { lost: lost.to_string() });
+                return Err(StartError::LostTransactions {
+                    lost: lost.to_string(),
+                });
             }
             check_not_purged(position, survey)
         }
@@ -165,10 +181,17 @@ fn check_not_purged(position: &Position, survey: &Survey) -> Result<(), StartErr
         Position::Gtid { gtid_set, .. } => {
             let purged: GtidSet = survey.gtid_purged.parse()?;
             let missing = purged.subtract(gtid_set);
-            if missing.is_empty() { None } else { Some(missing.to_string()) }
+            if missing.is_empty() {
+                None
+            } else {
+                Some(missing.to_string())
+            }
         }
         Position::File { at } => {
-            let oldest = FileOffset { file: survey.first_file.clone(), offset: 0 };
+            let oldest = FileOffset {
+                file: survey.first_file.clone(),
+                offset: 0,
+            };
             (*at < oldest).then(|| at.file.clone())
         }
     };
@@ -201,7 +224,10 @@ pub fn resume(
     if let Some(checkpoint) = &state.checkpoint {
         check_lineage(checkpoint, survey)?;
         let mut checkpoint = checkpoint.clone();
-        checkpoint.lineage = Lineage { gtid: checkpoint.lineage.gtid, ..lineage(survey) };
+        checkpoint.lineage = Lineage {
+            gtid: checkpoint.lineage.gtid,
+            ..lineage(survey)
+        };
         checkpoint.selection = selection.fingerprint();
         return Ok((checkpoint, false));
     }
@@ -234,26 +260,46 @@ mod tests {
             gtid_executed: format!("{A}:1-9"),
             gtid_purged: format!("{A}:1-3"),
             first_file: "binlog.000002".into(),
-            current: FileOffset { file: "binlog.000003".into(), offset: 700 },
+            current: FileOffset {
+                file: "binlog.000003".into(),
+                offset: 700,
+            },
             databases: vec!["shop".into()],
             ..Survey::default()
         }
     }
 
     fn checkpoint(position: Position) -> Checkpoint {
-        let mut checkpoint =
-            resume(&State::default(), &Start::Latest, &survey(), &Selection::default()).unwrap().0;
+        let mut checkpoint = resume(
+            &State::default(),
+            &Start::Latest,
+            &survey(),
+            &Selection::default(),
+        )
+        .unwrap()
+        .0;
         checkpoint.position = position;
         checkpoint
     }
 
     fn gtid(set: &str) -> Position {
-        let at = FileOffset { file: "binlog.000003".into(), offset: 4 };
-        Position::Gtid { gtid_set: set.replace('A', A).parse().unwrap(), at }
+        let at = FileOffset {
+            file: "binlog.000003".into(),
+            offset: 4,
+        };
+        Position::Gtid {
+            gtid_set: set.replace('A', A).parse().unwrap(),
+            at,
+        }
     }
 
     fn file(file: &str) -> Position {
-        Position::File { at: FileOffset { file: file.into(), offset: 4 } }
+        Position::File {
+            at: FileOffset {
+                file: file.into(),
+                offset: 4,
+            },
+        }
     }
 
     #[test]
@@ -261,16 +307,30 @@ mod tests {
         let check = |change: fn(&mut Survey), refused: &str| {
             let mut survey = survey();
             change(&mut survey);
-            let selection =
-                Selection { databases: ["shop".to_owned()].into(), ..Selection::default() };
+            let selection = Selection {
+                databases: ["shop".to_owned()].into(),
+                ..Selection::default()
+            };
             let error = check_server(&survey, &selection).unwrap_err().to_string();
             assert!(error.contains(refused), "{error}");
         };
         check(|s| s.log_bin = false, "log_bin");
-        check(|s| s.binlog_format = "MIXED".into(), "binlog_format is MIXED");
-        check(|s| s.binlog_row_image = "MINIMAL".into(), "binlog_row_image is MINIMAL");
-        check(|s| s.binlog_row_metadata = Some("MINIMAL".into()), "binlog_row_metadata is MINIMAL");
-        check(|s| s.binlog_row_metadata = None, "binlog_row_metadata is not there");
+        check(
+            |s| s.binlog_format = "MIXED".into(),
+            "binlog_format is MIXED",
+        );
+        check(
+            |s| s.binlog_row_image = "MINIMAL".into(),
+            "binlog_row_image is MINIMAL",
+        );
+        check(
+            |s| s.binlog_row_metadata = Some("MINIMAL".into()),
+            "binlog_row_metadata is MINIMAL",
+        );
+        check(
+            |s| s.binlog_row_metadata = None,
+            "binlog_row_metadata is not there",
+        );
         check(|s| s.databases.clear(), "database shop");
     }
 
@@ -278,12 +338,13 @@ mod tests {
     fn a_position_that_the_server_cannot_serve_is_refused() {
         let mut other = survey();
         other.server_uuid = A.replace('3', "4");
-        let check = |position: Position, survey: &Survey, refused: Option<&str>| {
-            match (check_lineage(&checkpoint(position), survey), refused) {
-                (Ok(()), None) => {}
-                (Err(error), Some(text)) => assert!(error.to_string().contains(text), "{error}"),
-                (result, expected) => panic!("{result:?} instead of {expected:?}"),
-            }
+        let check = |position: Position, survey: &Survey, refused: Option<&str>| match (
+            check_lineage(&checkpoint(position), survey),
+            refused,
+        ) {
+            (Ok(()), None) => {}
+            (Err(error), Some(text)) => assert!(error.to_string().contains(text), "{error}"),
+            (result, expected) => panic!("{result:?} instead of {expected:?}"),
         };
         check(gtid("A:1-5"), &survey(), None);
         check(gtid("A:1-5"), &other, None);

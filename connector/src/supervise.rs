@@ -96,7 +96,14 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     let mut fenced = VecDeque::new();
     let mut was_ready = false;
     while !shutdown.is_asked() {
-        let mut run = Run { task, connections, health, metrics, shutdown, ready_since: None };
+        let mut run = Run {
+            task,
+            connections,
+            health,
+            metrics,
+            shutdown,
+            ready_since: None,
+        };
         let result = tokio::select! {
             biased;
             // 1. Input first: a run ends by itself on a shutdown once it is ready.
@@ -109,7 +116,11 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
         let Err(error) = result else { break };
         health.not_ready(&error.to_string());
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
-            return Err(Halt { error, remedy, was_ready });
+            return Err(Halt {
+                error,
+                remedy,
+                was_ready,
+            });
         }
         if ready_since.is_some_and(|since| since.elapsed() >= STABLE_AFTER) {
             pause = PAUSE_MIN;
@@ -154,7 +165,9 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let mut pipeline = match self.open().await {
             Ok(pipeline) => pipeline,
             Err((error, None)) => return Err(error),
-            Err((error, Some(transactor))) => return Err(judge_fencing(error, transactor, fenced).await),
+            Err((error, Some(transactor))) => {
+                return Err(judge_fencing(error, transactor, fenced).await);
+            }
         };
         self.ready_since = Some(Instant::now());
         self.health.ready();
@@ -214,7 +227,11 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let transactor = sink.idle().await?;
         let target = transactor.state_target().clone();
         let transactions = if task.transactions {
-            Some(catalog.transactions(transactor.log(), (&target, &mut batch)).await?)
+            Some(
+                catalog
+                    .transactions(transactor.log(), (&target, &mut batch))
+                    .await?,
+            )
         } else {
             None
         };
@@ -222,10 +239,21 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             push_json(&mut batch, &target, &state::checkpoint_key(), &checkpoint)?;
         }
         let value = serde_json::to_vec(&task.owner).expect("an owner is plain JSON");
-        sink.commit(batch, Mark { key: state::owner_key(), value });
+        sink.commit(
+            batch,
+            Mark {
+                key: state::owner_key(),
+                value,
+            },
+        );
         sink.idle().await?;
         dump.open(&checkpoint.position).await?;
-        Ok(Parts { dump, catalog, checkpoint, transactions })
+        Ok(Parts {
+            dump,
+            catalog,
+            checkpoint,
+            transactions,
+        })
     }
 }
 
@@ -238,11 +266,7 @@ struct Parts<D, R> {
 }
 
 impl<D: Dump, R: Registry> Parts<D, R> {
-    fn into_pipeline<L: Log>(
-        self,
-        run: &Run<'_, D, L, R>,
-        sink: SinkSlot<L>,
-    ) -> Pipeline<D, L, R> {
+    fn into_pipeline<L: Log>(self, run: &Run<'_, D, L, R>, sink: SinkSlot<L>) -> Pipeline<D, L, R> {
         let limits = run.task.limits;
         Pipeline {
             dump: self.dump,
@@ -276,5 +300,9 @@ async fn judge_fencing<L: Log>(
     }
     fenced.push_back(Instant::now());
     fenced.retain(|at| at.elapsed() < FENCED_WINDOW);
-    if fenced.len() >= FENCED_BY_NOBODY_MAX { Error::FencedByNobody } else { error }
+    if fenced.len() >= FENCED_BY_NOBODY_MAX {
+        Error::FencedByNobody
+    } else {
+        error
+    }
 }

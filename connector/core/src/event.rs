@@ -32,12 +32,6 @@ pub struct EventBlock {
     pieces: Vec<(usize, Part)>,
 }
 
-impl Default for Part {
-    fn default() -> Self {
-        Self::Whole
-    }
-}
-
 impl EventBlock {
     /// Empties the block for its next use.
     pub fn clear(&mut self) {
@@ -108,7 +102,14 @@ impl EventHeader {
         let end = input.u32()?;
         let flags = input.u16()?;
         let event_type = EventType::from_number(number, flags & FLAG_IGNORABLE != 0);
-        Ok(Self { timestamp, event_type, server_id, size, end, flags })
+        Ok(Self {
+            timestamp,
+            event_type,
+            server_id,
+            size,
+            end,
+            flags,
+        })
     }
 
     /// True if the event is not in the binlog.

@@ -77,13 +77,20 @@ impl<'a> Input<'a> {
     /// A big-endian unsigned number of 1 to 8 bytes.
     #[inline]
     pub(crate) fn big_endian(&mut self, bytes: usize) -> Result<u64, Truncated> {
-        Ok(self.take(bytes)?.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte)))
+        Ok(self
+            .take(bytes)?
+            .iter()
+            .fold(0, |value, byte| (value << 8) | u64::from(*byte)))
     }
 
     /// A little-endian unsigned number of 1 to 8 bytes.
     #[inline]
     pub(crate) fn little_endian(&mut self, bytes: usize) -> Result<u64, Truncated> {
-        Ok(self.take(bytes)?.iter().rev().fold(0, |value, byte| (value << 8) | u64::from(*byte)))
+        Ok(self
+            .take(bytes)?
+            .iter()
+            .rev()
+            .fold(0, |value, byte| (value << 8) | u64::from(*byte)))
     }
 
     /// A length-encoded integer (MySQL manual, "Protocol::LengthEncodedInteger").

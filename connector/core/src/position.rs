@@ -24,7 +24,11 @@ impl FileOffset {
     /// `binlog.1000000` follows `binlog.999999`.
     #[must_use]
     pub fn file_number(&self) -> u64 {
-        self.file.rsplit('.').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+        self.file
+            .rsplit('.')
+            .next()
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or(0)
     }
 }
 
@@ -130,7 +134,10 @@ pub struct GtidSet {
 impl GtidSet {
     /// Adds one transaction.
     pub fn add(&mut self, gtid: &Gtid) {
-        let interval = Interval { first: gtid.sequence, last: gtid.sequence };
+        let interval = Interval {
+            first: gtid.sequence,
+            last: gtid.sequence,
+        };
         match self.sources.get_mut(&gtid.source) {
             Some(intervals) => add_interval(intervals, interval),
             None => {
@@ -143,7 +150,9 @@ impl GtidSet {
     #[must_use]
     pub fn contains(&self, gtid: &Gtid) -> bool {
         self.sources.get(&gtid.source).is_some_and(|intervals| {
-            intervals.iter().any(|i| (i.first..=i.last).contains(&gtid.sequence))
+            intervals
+                .iter()
+                .any(|i| (i.first..=i.last).contains(&gtid.sequence))
         })
     }
 
@@ -175,17 +184,19 @@ impl GtidSet {
 
     /// The intervals of each source, in order.
     pub fn sources(&self) -> impl Iterator<Item = (&GtidSource, &[Interval])> {
-        self.sources.iter().map(|(source, intervals)| (source, intervals.as_slice()))
+        self.sources
+            .iter()
+            .map(|(source, intervals)| (source, intervals.as_slice()))
     }
 }
 
 fn add_interval(intervals: &mut Vec<Interval>, new: Interval) {
     // The ordinary case: the next number of the last run.
-    if let Some(last) = intervals.last_mut() {
-        if new.first == last.last.saturating_add(1) {
-            last.last = new.last;
-            return;
-        }
+    if let Some(last) = intervals.last_mut()
+        && new.first == last.last.saturating_add(1)
+    {
+        last.last = new.last;
+        return;
     }
     intervals.push(new);
     intervals.sort_unstable_by_key(|interval| interval.first);
@@ -205,14 +216,23 @@ fn subtract_intervals(from: &[Interval], gone: &[Interval]) -> Vec<Interval> {
     let mut left = Vec::new();
     for interval in from {
         let mut first = interval.first;
-        for hole in gone.iter().filter(|g| g.last >= interval.first && g.first <= interval.last) {
+        for hole in gone
+            .iter()
+            .filter(|g| g.last >= interval.first && g.first <= interval.last)
+        {
             if hole.first > first {
-                left.push(Interval { first, last: hole.first - 1 });
+                left.push(Interval {
+                    first,
+                    last: hole.first - 1,
+                });
             }
             first = hole.last.saturating_add(1).max(first);
         }
         if first <= interval.last {
-            left.push(Interval { first, last: interval.last });
+            left.push(Interval {
+                first,
+                last: interval.last,
+            });
         }
     }
     left
@@ -247,14 +267,21 @@ impl FromStr for GtidSet {
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
         let mut set = Self::default();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
             let mut pieces = part.split(':').map(str::trim);
             let uuid: Uuid = pieces.next().unwrap_or_default().parse()?;
             let mut tag = None;
             let mut found = false;
             for piece in pieces {
                 if let Some(interval) = parse_interval(piece) {
-                    let source = GtidSource { uuid, tag: tag.clone() };
+                    let source = GtidSource {
+                        uuid,
+                        tag: tag.clone(),
+                    };
                     add_interval(set.sources.entry(source).or_default(), interval);
                     found = true;
                 } else if is_tag(piece) {
@@ -280,7 +307,9 @@ fn parse_interval(text: &str) -> Option<Interval> {
 
 fn is_tag(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && text.len() <= 32
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
@@ -405,7 +434,10 @@ mod tests {
             ("B:1,\nA:1-2", "A:1-2,B:1"),
             ("A:1-3:Blue:1-2:9,A:5", "A:1-3:5:blue:1-2:9"),
         ] {
-            assert_eq!(set(given).to_string(), printed.replace('A', A).replace('B', B));
+            assert_eq!(
+                set(given).to_string(),
+                printed.replace('A', A).replace('B', B)
+            );
         }
         for wrong in ["x", A, "A:0", "A:5-4", "A:1-2-3", "A:a b:1"] {
             assert!(wrong.replace('A', A).parse::<GtidSet>().is_err(), "{wrong}");
@@ -422,7 +454,11 @@ mod tests {
             ("A:1-3:x:1-3", "A:1-3", "A:x:1-3"),
             ("A:2", "A:1:3", "A:2"),
         ] {
-            assert_eq!(set(from).subtract(&set(gone)), set(left), "{from} minus {gone}");
+            assert_eq!(
+                set(from).subtract(&set(gone)),
+                set(left),
+                "{from} minus {gone}"
+            );
         }
         assert!(set("A:2-3").is_subset_of(&set("A:1-5")));
         assert!(!set("A:2-6").is_subset_of(&set("A:1-5")));
@@ -433,14 +469,20 @@ mod tests {
         let uuid = A.parse().unwrap();
         let mut grown = GtidSet::default();
         for sequence in [5, 1, 2, 9, 3, 4, 7, 8, 6, 6] {
-            grown.add(&Gtid { source: GtidSource { uuid, tag: None }, sequence });
+            grown.add(&Gtid {
+                source: GtidSource { uuid, tag: None },
+                sequence,
+            });
         }
         assert_eq!(grown, set("A:1-9"));
     }
 
     #[test]
     fn files_are_ordered_by_number() {
-        let at = |file: &str, offset| FileOffset { file: file.to_owned(), offset };
+        let at = |file: &str, offset| FileOffset {
+            file: file.to_owned(),
+            offset,
+        };
         assert!(at("binlog.999999", 900) < at("binlog.1000000", 4));
         assert!(at("binlog.000001", 5) > at("binlog.000001", 4));
     }
@@ -449,7 +491,10 @@ mod tests {
     fn a_position_is_kept_as_json() {
         let position = Position::Gtid {
             gtid_set: set("A:1-5"),
-            at: FileOffset { file: "binlog.000002".into(), offset: 1234 },
+            at: FileOffset {
+                file: "binlog.000002".into(),
+                offset: 1234,
+            },
         };
         let text = serde_json::to_string(&position).unwrap();
         assert_eq!(

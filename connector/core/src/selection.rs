@@ -18,7 +18,10 @@ impl TableName {
     /// A name from its two halves.
     #[must_use]
     pub fn new(database: &str, table: &str) -> Self {
-        Self { database: database.to_owned(), table: table.to_owned() }
+        Self {
+            database: database.to_owned(),
+            table: table.to_owned(),
+        }
     }
 }
 
@@ -51,7 +54,8 @@ impl Selection {
     /// text of a statement may be written in any.
     #[must_use]
     pub fn may_select_in(&self, database: &str) -> bool {
-        self.database_names().any(|selected| selected.eq_ignore_ascii_case(database))
+        self.database_names()
+            .any(|selected| selected.eq_ignore_ascii_case(database))
     }
 
     /// All databases that are named, in no particular order and perhaps repeated.
@@ -99,7 +103,10 @@ mod tests {
             ("crm", "notes", false),
             ("Shop", "orders", false),
         ] {
-            assert_eq!(selection.selects(&TableName::new(database, table)), selected);
+            assert_eq!(
+                selection.selects(&TableName::new(database, table)),
+                selected
+            );
         }
         assert!(selection.may_select_in("CRM") && !selection.may_select_in("hr"));
     }

@@ -145,9 +145,8 @@ impl State {
         match parts.as_slice() {
             ["checkpoint"] => {
                 self.checkpoint = read("checkpoint", value)?;
-                match &self.checkpoint {
-                    Some(checkpoint) => check_format(checkpoint.format)?,
-                    None => {}
+                if let Some(checkpoint) = &self.checkpoint {
+                    check_format(checkpoint.format)?;
                 }
             }
             ["owner"] => self.owner = read("owner", value)?,
@@ -178,7 +177,11 @@ impl State {
 }
 
 fn check_format(format: u32) -> Result<(), StateError> {
-    if format > STATE_FORMAT { Err(StateError::Format { format }) } else { Ok(()) }
+    if format > STATE_FORMAT {
+        Err(StateError::Format { format })
+    } else {
+        Ok(())
+    }
 }
 
 /// A newer format may have other fields: it is looked at before the rest, so that the error says so.
@@ -191,8 +194,13 @@ fn read<T: for<'de> Deserialize<'de>>(
         format: Option<u32>,
     }
     let Some(value) = value else { return Ok(None) };
-    if let Ok(Formatted { format: Some(format) }) = serde_json::from_slice(value) {
+    if let Ok(Formatted {
+        format: Some(format),
+    }) = serde_json::from_slice(value)
+    {
         check_format(format)?;
     }
-    serde_json::from_slice(value).map(Some).map_err(|source| StateError::Value { kind, source })
+    serde_json::from_slice(value)
+        .map(Some)
+        .map_err(|source| StateError::Value { kind, source })
 }

@@ -43,7 +43,9 @@ const DATABASE: &str = "binlog_bridge_demo";
 
 pub(super) async fn demo(arguments: &Arguments) -> Result<(), Failure> {
     let config = configuration(arguments)?;
-    let mut client = SourceClient::connect(&config.dump.source).await.map_err(Failure::other)?;
+    let mut client = SourceClient::connect(&config.dump.source)
+        .await
+        .map_err(Failure::other)?;
     make_shop(&mut client).await?;
     super::print_line(&format!(
         "database {DATABASE} made on {}:{}; starting the connector",
@@ -64,14 +66,23 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<(), Failure> {
         trigger.ask();
         // Ends at once if it has ended already; its own error comes first.
         tokio::time::timeout(Duration::from_secs(4), async {
-            if shown.is_ok() { connector.await } else { Ok(()) }
+            if shown.is_ok() {
+                connector.await
+            } else {
+                Ok(())
+            }
         })
         .await
         .unwrap_or(Ok(()))
         .and(shown)
     };
-    let mut client = SourceClient::connect(&config.dump.source).await.map_err(Failure::other)?;
-    client.execute(&format!("DROP DATABASE {DATABASE}")).await.map_err(Failure::other)?;
+    let mut client = SourceClient::connect(&config.dump.source)
+        .await
+        .map_err(Failure::other)?;
+    client
+        .execute(&format!("DROP DATABASE {DATABASE}"))
+        .await
+        .map_err(Failure::other)?;
     super::print_line(&format!("database {DATABASE} dropped"));
     result
 }
@@ -89,7 +100,9 @@ fn configuration(arguments: &Arguments) -> Result<Config, Failure> {
         arguments.kafka,
         arguments.registry
     );
-    Ok(Config::parse("demo", &text, &|name| std::env::var(name).ok())?)
+    Ok(Config::parse("demo", &text, &|name| {
+        std::env::var(name).ok()
+    })?)
 }
 
 async fn make_shop(client: &mut SourceClient) -> Result<(), Failure> {
@@ -138,8 +151,7 @@ async fn sell(client: &mut SourceClient, health: &Health) -> Result<(), Failure>
         let customer = format!(
             "INSERT INTO customers VALUES ({id}, 'Customer {id}', '2026-01-0{id} 09:30:00', NULL)"
         );
-        let product =
-            format!("INSERT INTO products VALUES ({id}, 'Product {id}', {id}.95, 1000)");
+        let product = format!("INSERT INTO products VALUES ({id}, 'Product {id}', {id}.95, 1000)");
         transaction(client, &[customer, product]).await?;
     }
     for order in 1_u64.. {
@@ -154,10 +166,16 @@ async fn sell(client: &mut SourceClient, health: &Health) -> Result<(), Failure>
             format!("UPDATE products SET stock = stock - {quantity} WHERE id = {product}"),
         ];
         if order.is_multiple_of(3) {
-            statements.push(format!("UPDATE orders SET status = 'shipped' WHERE id = {}", order - 1));
+            statements.push(format!(
+                "UPDATE orders SET status = 'shipped' WHERE id = {}",
+                order - 1
+            ));
         }
         if order.is_multiple_of(5) {
-            statements.push(format!("DELETE FROM order_lines WHERE order_id = {}", order - 2));
+            statements.push(format!(
+                "DELETE FROM order_lines WHERE order_id = {}",
+                order - 2
+            ));
             statements.push(format!("DELETE FROM orders WHERE id = {}", order - 2));
         }
         transaction(client, &statements).await?;
@@ -167,7 +185,10 @@ async fn sell(client: &mut SourceClient, health: &Health) -> Result<(), Failure>
 }
 
 async fn transaction(client: &mut SourceClient, statements: &[String]) -> Result<(), Failure> {
-    client.execute("START TRANSACTION").await.map_err(Failure::other)?;
+    client
+        .execute("START TRANSACTION")
+        .await
+        .map_err(Failure::other)?;
     for statement in statements {
         client.execute(statement).await.map_err(Failure::other)?;
     }
@@ -178,7 +199,12 @@ async fn transaction(client: &mut SourceClient, statements: &[String]) -> Result
 async fn show(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
     let started = Instant::now();
     let mut schemas = Schemas::new(config)?;
-    let mut shown = Shown { topics: Vec::new(), counts: BTreeMap::new(), events: 0, first: None };
+    let mut shown = Shown {
+        topics: Vec::new(),
+        counts: BTreeMap::new(),
+        events: 0,
+        first: None,
+    };
     let transactions = TopicNames::new(&config.task).transactions();
     let mut reader: Option<TopicReader> = None;
     let mut look = tokio::time::interval(Duration::from_millis(250));
@@ -233,7 +259,11 @@ impl Shown {
     fn print(&mut self, record: &ReadRecord, line: &Value) {
         let value = &line["value"];
         let op = value["op"].as_str().unwrap_or("?");
-        let row = if value["after"].is_null() { &value["before"] } else { &value["after"] };
+        let row = if value["after"].is_null() {
+            &value["before"]
+        } else {
+            &value["after"]
+        };
         let at = &value["source"];
         super::print_line(&format!(
             "{}[{}] @{} {op} key={} row={row} from {}:{}",
@@ -256,8 +286,10 @@ impl Shown {
             self.events
         ));
         for (topic, counts) in &self.counts {
-            let counts: Vec<String> =
-                counts.iter().map(|(op, count)| format!("{op}={count}")).collect();
+            let counts: Vec<String> = counts
+                .iter()
+                .map(|(op, count)| format!("{op}={count}"))
+                .collect();
             super::print_line(&format!("  {topic}: {}", counts.join(" ")));
         }
     }

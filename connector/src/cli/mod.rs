@@ -25,8 +25,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Follow the source and publish until stopped
-    #[command(after_help = "Exit codes: 0 stopped by a signal, 2 configuration invalid, 3 refused at the \
-        start, 4 stopped since somebody has to act.\n\nExample: binlog-bridge run --config shop.yaml")]
+    #[command(
+        after_help = "Exit codes: 0 stopped by a signal, 2 configuration invalid, 3 refused at the \
+        start, 4 stopped since somebody has to act.\n\nExample: binlog-bridge run --config shop.yaml"
+    )]
     Run {
         #[command(flatten)]
         config: ConfigFile,
@@ -37,7 +39,9 @@ enum Command {
         command: OffsetsCommand,
     },
     /// Print decoded events of the task's topics as JSON lines (committed ones only)
-    #[command(after_help = "Example: binlog-bridge tail --config shop.yaml --no-follow shop.shop.orders")]
+    #[command(
+        after_help = "Example: binlog-bridge tail --config shop.yaml --no-follow shop.shop.orders"
+    )]
     Tail(tail::Arguments),
     /// Make a small shop on a server, follow it, and print its events
     #[command(after_help = "`make demo` starts the three servers first.")]
@@ -57,7 +61,12 @@ enum OffsetsCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigFile {
     /// The task's configuration (YAML)
-    #[arg(long = "config", short = 'c', value_name = "FILE", env = "BINLOG_BRIDGE_CONFIG")]
+    #[arg(
+        long = "config",
+        short = 'c',
+        value_name = "FILE",
+        env = "BINLOG_BRIDGE_CONFIG"
+    )]
     path: PathBuf,
 }
 
@@ -80,7 +89,11 @@ const EXIT_OTHER: u8 = 1;
 
 impl Failure {
     fn other(cause: impl std::fmt::Display) -> Self {
-        Self { cause: cause.to_string(), remedy: None, exit_code: EXIT_OTHER }
+        Self {
+            cause: cause.to_string(),
+            remedy: None,
+            exit_code: EXIT_OTHER,
+        }
     }
 }
 
@@ -110,11 +123,11 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Run { config } => run::run(&config.path).await,
-            Command::Offsets { command: OffsetsCommand::Show { config } } => {
-                offsets::show(&config.path).await
-            }
+            Command::Offsets {
+                command: OffsetsCommand::Show { config },
+            } => offsets::show(&config.path).await,
             Command::Tail(arguments) => tail::tail(&arguments).await,
-            Command::Demo(arguments) => demo::demo(&arguments).await,
+            Command::Demo(arguments) => Box::pin(demo::demo(&arguments)).await,
         }
     });
     // What still waits for a server that is away must not hold up the end.
@@ -125,9 +138,14 @@ pub fn run(cli: Cli) -> ExitCode {
 /// One for the data path, one for probes and metrics.
 const WORKER_THREADS: usize = 2;
 
-#[allow(clippy::print_stderr, reason = "the last words of a command are for people")]
+#[allow(
+    clippy::print_stderr,
+    reason = "the last words of a command are for people"
+)]
 fn end(result: Result<(), Failure>) -> ExitCode {
-    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let Err(failure) = result else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {}", failure.cause);
     if let Some(remedy) = failure.remedy {
         eprintln!("remedy: {remedy}");

@@ -18,12 +18,18 @@ pub(super) async fn show(path: &Path) -> Result<(), Failure> {
     let found = log.describe_topic(&topic).await.map_err(Failure::other)?;
     if found.is_none() {
         return Err(Failure {
-            cause: format!("task {} has no state: topic {topic} does not exist", config.task),
+            cause: format!(
+                "task {} has no state: topic {topic} does not exist",
+                config.task
+            ),
             remedy: Some("Start the task with `binlog-bridge run`.".to_owned()),
             exit_code: EXIT_HALT,
         });
     }
-    let read = log.read_committed(&topic, 0).await.map_err(Failure::other)?;
+    let read = log
+        .read_committed(&topic, 0)
+        .await
+        .map_err(Failure::other)?;
     let mut state = State::default();
     for (key, value) in &read.records {
         state.apply(key, value.as_deref()).map_err(Failure::other)?;
@@ -34,8 +40,11 @@ pub(super) async fn show(path: &Path) -> Result<(), Failure> {
 }
 
 fn shown(state: &State) -> Value {
-    let tables: Map<String, Value> =
-        state.tables.iter().map(|(name, table)| (name.to_string(), json!(table))).collect();
+    let tables: Map<String, Value> = state
+        .tables
+        .iter()
+        .map(|(name, table)| (name.to_string(), json!(table)))
+        .collect();
     json!({
         "checkpoint": state.checkpoint,
         "owner": state.owner,

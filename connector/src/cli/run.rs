@@ -99,12 +99,18 @@ fn halted(halt: Halt) -> Failure {
     Failure {
         cause: halt.error.to_string(),
         remedy: Some(halt.remedy),
-        exit_code: if halt.was_ready { EXIT_HALT } else { EXIT_REFUSED },
+        exit_code: if halt.was_ready {
+            EXIT_HALT
+        } else {
+            EXIT_REFUSED
+        },
     }
 }
 
 fn task(config: &Config) -> Task {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Task {
         name: config.task.clone(),
         selection: config.selection.clone(),
@@ -119,9 +125,7 @@ fn task(config: &Config) -> Task {
     }
 }
 
-fn connections(
-    config: &Config,
-) -> Result<Connections<MysqlDump, KafkaLog, HttpRegistry>, Failure> {
+fn connections(config: &Config) -> Result<Connections<MysqlDump, KafkaLog, HttpRegistry>, Failure> {
     let registry = HttpRegistry::new(config.registry.clone()).map_err(|error| Failure {
         cause: error.to_string(),
         remedy: Some("Mend registry.url in the configuration.".to_owned()),

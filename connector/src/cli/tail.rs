@@ -48,13 +48,17 @@ pub(super) async fn tail(arguments: &Arguments) -> Result<(), Failure> {
         arguments.topics.clone()
     };
     if topics.is_empty() {
-        return Err(Failure::other(format!("task {} has no topics yet", config.task)));
+        return Err(Failure::other(format!(
+            "task {} has no topics yet",
+            config.task
+        )));
     }
     let start = match arguments.from {
         Begin::Beginning => Start::Beginning,
         Begin::End => Start::End,
     };
-    let mut reader = TopicReader::new(config.kafka.clone(), topics, start).map_err(Failure::other)?;
+    let mut reader =
+        TopicReader::new(config.kafka.clone(), topics, start).map_err(Failure::other)?;
     let mut schemas = Schemas::new(&config)?;
     let mut printed = 0;
     while arguments.count.is_none_or(|count| printed < count) {
@@ -83,9 +87,18 @@ pub(super) async fn task_topics(config: &Config) -> Result<Vec<String>, Failure>
         .map_err(Failure::other)?
         .into_keys()
         .collect();
-    let renamed = config.topics.tables.values().filter_map(|topic| topic.name.clone());
+    let renamed = config
+        .topics
+        .tables
+        .values()
+        .filter_map(|topic| topic.name.clone());
     for topic in renamed {
-        if log.describe_topic(&topic).await.map_err(Failure::other)?.is_some() {
+        if log
+            .describe_topic(&topic)
+            .await
+            .map_err(Failure::other)?
+            .is_some()
+        {
             topics.push(topic);
         }
     }
@@ -101,7 +114,10 @@ pub(super) struct Schemas {
 impl Schemas {
     pub(super) fn new(config: &Config) -> Result<Self, Failure> {
         let registry = HttpRegistry::new(config.registry.clone()).map_err(Failure::other)?;
-        Ok(Self { registry, known: BTreeMap::new() })
+        Ok(Self {
+            registry,
+            known: BTreeMap::new(),
+        })
     }
 
     /// A record as people read it.
@@ -117,7 +133,9 @@ impl Schemas {
     }
 
     async fn decoded(&mut self, bytes: Option<&[u8]>) -> Result<Value, Failure> {
-        let Some(bytes) = bytes else { return Ok(Value::Null) };
+        let Some(bytes) = bytes else {
+            return Ok(Value::Null);
+        };
         let Some((id, datum)) = render::split_frame(bytes) else {
             // The state topic holds JSON.
             return Ok(serde_json::from_slice(bytes)
@@ -131,7 +149,11 @@ impl Schemas {
         if let Some(schema) = self.known.get(&id) {
             return Ok(Arc::clone(schema));
         }
-        let text = self.registry.schema_by_id(id).await.map_err(Failure::other)?;
+        let text = self
+            .registry
+            .schema_by_id(id)
+            .await
+            .map_err(Failure::other)?;
         let schema = Arc::new(parse_schema(&text).map_err(Failure::other)?);
         self.known.insert(id, Arc::clone(&schema));
         Ok(schema)

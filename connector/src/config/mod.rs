@@ -75,7 +75,10 @@ pub enum ConfigError {
 }
 
 fn wrong(key: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key: key.to_owned(), message: message.into() }
+    ConfigError::Value {
+        key: key.to_owned(),
+        message: message.into(),
+    }
 }
 
 /// What every program's environment variables begin with.
@@ -128,8 +131,10 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::File { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn check_task(task: &str) -> Result<(), ConfigError> {
@@ -140,7 +145,9 @@ fn check_task(task: &str) -> Result<(), ConfigError> {
     }
     Err(wrong(
         "task",
-        format!("'{task}' must begin with a-z and hold only a-z, 0-9 and '-', 63 characters at most"),
+        format!(
+            "'{task}' must begin with a-z and hold only a-z, 0-9 and '-', 63 characters at most"
+        ),
     ))
 }
 
@@ -153,7 +160,10 @@ fn limits(raw: &RawConfig) -> Result<Limits, ConfigError> {
         usize::try_from(value).map_err(|_| wrong(key, "is too large"))
     };
     if !(1000..=900_000).contains(&limits.transaction_timeout_ms) {
-        return Err(wrong("limits.transaction_timeout_ms", "must be between 1000 and 900000"));
+        return Err(wrong(
+            "limits.transaction_timeout_ms",
+            "must be between 1000 and 900000",
+        ));
     }
     Ok(Limits {
         batch_bytes_max: bytes("limits.batch_bytes_max", limits.batch_bytes_max, 4096)?,
@@ -189,7 +199,10 @@ fn table_name(key: &str, text: &str) -> Result<TableName, ConfigError> {
         Some((database, table)) if !database.is_empty() && !table.is_empty() => {
             Ok(TableName::new(database, table))
         }
-        _ => Err(wrong(key, format!("'{text}' is not of the form database.table"))),
+        _ => Err(wrong(
+            key,
+            format!("'{text}' is not of the form database.table"),
+        )),
     }
 }
 
@@ -202,9 +215,10 @@ fn start(raw: &RawStart) -> Result<Start, ConfigError> {
             .parse()
             .map(Start::GtidSet)
             .map_err(|error| wrong("source.start.gtid_set", error.to_string())),
-        RawStart::File(at) => {
-            Ok(Start::File(FileOffset { file: at.file.clone(), offset: at.offset.max(4) }))
-        }
+        RawStart::File(at) => Ok(Start::File(FileOffset {
+            file: at.file.clone(),
+            offset: at.offset.max(4),
+        })),
     }
 }
 
@@ -235,7 +249,10 @@ fn dump(raw: &RawConfig, environment: Environment<'_>) -> Result<DumpSettings, C
             port: source.port,
             user: source.user.clone(),
             password: password.unwrap_or_else(|| Secret::new("")),
-            tls: TlsSettings { mode, ca_file: source.tls.ca_file.clone() },
+            tls: TlsSettings {
+                mode,
+                ca_file: source.tls.ca_file.clone(),
+            },
             connect_timeout: milliseconds(source.connect_timeout_ms),
         },
         server_id: source.server_id.unwrap_or(0),
@@ -341,11 +358,17 @@ fn topics(raw: &RawConfig) -> Result<TopicSettings, ConfigError> {
     let mut tables = BTreeMap::new();
     for (name, topic) in &raw.kafka.tables {
         let key = format!("kafka.tables.{name}");
-        let count = topic.partitions.map(|count| partitions(&key, count)).transpose()?;
+        let count = topic
+            .partitions
+            .map(|count| partitions(&key, count))
+            .transpose()?;
         if let Some(topic) = &topic.topic_name {
             check_topic_name(&key, topic)?;
         }
-        let topic = TableTopic { name: topic.topic_name.clone(), partitions: count };
+        let topic = TableTopic {
+            name: topic.topic_name.clone(),
+            partitions: count,
+        };
         tables.insert(table_name(&key, name)?, topic);
     }
     Ok(TopicSettings {
@@ -367,7 +390,10 @@ fn check_topic_name(key: &str, name: &str) -> Result<(), ConfigError> {
     if is_fine && name != "." && name != ".." {
         return Ok(());
     }
-    Err(wrong(key, format!("'{name}' is not a topic name that Kafka takes")))
+    Err(wrong(
+        key,
+        format!("'{name}' is not a topic name that Kafka takes"),
+    ))
 }
 
 fn registry(
@@ -395,7 +421,9 @@ fn explain(message: &str) -> String {
     if !message.contains("unknown field") {
         return message.to_owned();
     }
-    let Some(given) = quoted.next() else { return message.to_owned() };
+    let Some(given) = quoted.next() else {
+        return message.to_owned();
+    };
     match quoted.min_by_key(|known| distance(given, known)) {
         Some(best) if distance(given, best) <= 1 + given.len() / 3 => {
             format!("{message}\ndid you mean `{best}`?")

@@ -12,7 +12,10 @@ registry: {url: 'http://registry'}
 
 fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::parse("config.yaml", yaml, &|name| {
-        environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        environment
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| (*value).to_owned())
     })
 }
 
@@ -43,15 +46,47 @@ fn what_cannot_be_is_refused_with_its_key() {
         assert!(!error.contains("canary"), "{error}");
     };
     check("task: shop", "task: Shop", "task: 'Shop'");
-    check("databases: [shop]", "databases: []", "select: name at least one");
-    check("databases: [shop]", "tables: [shop]", "select.tables: 'shop' is not of the form");
+    check(
+        "databases: [shop]",
+        "databases: []",
+        "select: name at least one",
+    );
+    check(
+        "databases: [shop]",
+        "tables: [shop]",
+        "select.tables: 'shop' is not of the form",
+    );
     check("databases:", "databasse:", "did you mean `databases`?");
-    check("user: bridge", "user: bridge, start: {gtid_set: x}", "source.start.gtid_set: 'x'");
-    check("user: bridge", "user: bridge, password_file: a", "source.password: is given");
-    check("user: bridge", "user: bridge, silence_timeout_ms: 5", "source.silence_timeout_ms");
-    check("'kafka:9092'", "'kafka:9092', client: {acks: 1}", "kafka.client.acks: is set by");
-    check("'kafka:9092'", "'kafka:9092', partitions: 0", "kafka.partitions: must be");
-    check("'kafka:9092'", "'k:1', tables: {a.b: {topic_name: 'a b'}}", "kafka.tables.a.b: 'a b'");
+    check(
+        "user: bridge",
+        "user: bridge, start: {gtid_set: x}",
+        "source.start.gtid_set: 'x'",
+    );
+    check(
+        "user: bridge",
+        "user: bridge, password_file: a",
+        "source.password: is given",
+    );
+    check(
+        "user: bridge",
+        "user: bridge, silence_timeout_ms: 5",
+        "source.silence_timeout_ms",
+    );
+    check(
+        "'kafka:9092'",
+        "'kafka:9092', client: {acks: 1}",
+        "kafka.client.acks: is set by",
+    );
+    check(
+        "'kafka:9092'",
+        "'kafka:9092', partitions: 0",
+        "kafka.partitions: must be",
+    );
+    check(
+        "'kafka:9092'",
+        "'k:1', tables: {a.b: {topic_name: 'a b'}}",
+        "kafka.tables.a.b: 'a b'",
+    );
 }
 
 #[test]
@@ -62,8 +97,14 @@ fn every_form_of_start_is_read() {
     };
     check("latest", Start::Latest);
     check("earliest", Start::Earliest);
-    let at = FileOffset { file: "binlog.000001".into(), offset: 157 };
+    let at = FileOffset {
+        file: "binlog.000001".into(),
+        offset: 157,
+    };
     check("{file: binlog.000001, offset: 157}", Start::File(at));
     let set = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5";
-    check(&format!("{{gtid_set: '{set}'}}"), Start::GtidSet(set.parse().unwrap()));
+    check(
+        &format!("{{gtid_set: '{set}'}}"),
+        Start::GtidSet(set.parse().unwrap()),
+    );
 }

@@ -76,7 +76,10 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             self.checkpoint.source_ts_ms = Some(transaction.commit_time_us.div_euclid(1000));
         }
         let value = serde_json::to_vec(&self.checkpoint).expect("a checkpoint is plain JSON");
-        let mark = Mark { key: state::checkpoint_key(), value };
+        let mark = Mark {
+            key: state::checkpoint_key(),
+            value,
+        };
         self.open_bytes = 0;
         self.last_commit = Instant::now();
         self.metrics.checkpoint(&self.checkpoint);

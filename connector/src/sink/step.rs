@@ -51,7 +51,11 @@ const SPARE_MAX: usize = 2;
 impl<L: Log> SinkSlot<L> {
     /// A slot at rest.
     pub fn new(transactor: Transactor<L>) -> Self {
-        Self { state: State::Idle(transactor), spare: Vec::new(), has_open: false }
+        Self {
+            state: State::Idle(transactor),
+            spare: Vec::new(),
+            has_open: false,
+        }
     }
 
     /// True while a step is being done.
@@ -92,12 +96,15 @@ impl<L: Log> SinkSlot<L> {
         self.begin(|mut transactor| {
             Box::pin(async move {
                 let (start, bytes) = (Instant::now(), batch.bytes());
-                let result = transactor.commit(batch, &mark).await.map(|(batch, committed)| Done {
-                    elapsed: start.elapsed(),
-                    bytes,
-                    committed: Some(committed),
-                    batch,
-                });
+                let result = transactor
+                    .commit(batch, &mark)
+                    .await
+                    .map(|(batch, committed)| Done {
+                        elapsed: start.elapsed(),
+                        bytes,
+                        committed: Some(committed),
+                        batch,
+                    });
                 (transactor, result)
             })
         });
@@ -133,7 +140,9 @@ impl<L: Log> SinkSlot<L> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Done, SinkError>> {
-        let State::Busy(step) = &mut self.state else { return Poll::Pending };
+        let State::Busy(step) = &mut self.state else {
+            return Poll::Pending;
+        };
         let Poll::Ready((transactor, result)) = step.as_mut().poll(context) else {
             return Poll::Pending;
         };

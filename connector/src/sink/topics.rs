@@ -52,7 +52,10 @@ impl TopicSettings {
     /// Partitions of a table's topic when it is made.
     #[must_use]
     pub fn partitions_of(&self, table: &TableName) -> i32 {
-        self.tables.get(table).and_then(|topic| topic.partitions).unwrap_or(self.partitions)
+        self.tables
+            .get(table)
+            .and_then(|topic| topic.partitions)
+            .unwrap_or(self.partitions)
     }
 
     /// A topic for events. Segments of an hour make 24 h of retention at least 24 h and at most about 25;
@@ -123,12 +126,22 @@ pub async fn ensure_topic<L: Log>(
     let mut topic = topic.clone();
     let brokers = i32::try_from(log.broker_count().await?).unwrap_or(i32::MAX);
     if brokers < topic.replication_factor {
-        tracing::warn!(topic = topic.name, brokers, "fewer brokers than copies wanted of the topic");
+        tracing::warn!(
+            topic = topic.name,
+            brokers,
+            "fewer brokers than copies wanted of the topic"
+        );
         topic.replication_factor = brokers;
     }
     // One copy may be away without stopping the stream, and no acknowledged record is lost by it.
-    let in_sync = if topic.replication_factor >= REPLICATION_FACTOR { 2 } else { 1 };
-    topic.settings.insert("min.insync.replicas".to_owned(), in_sync.to_string());
+    let in_sync = if topic.replication_factor >= REPLICATION_FACTOR {
+        2
+    } else {
+        1
+    };
+    topic
+        .settings
+        .insert("min.insync.replicas".to_owned(), in_sync.to_string());
     log.create_topic(&topic).await?;
     let deadline = tokio::time::Instant::now() + TOPIC_APPEARS_MAX;
     loop {

@@ -66,7 +66,9 @@ pub enum SinkError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The transaction is not in Kafka.
-    #[error("kafka: the outcome of a commit was unknown, and the state topic shows that it was not made")]
+    #[error(
+        "kafka: the outcome of a commit was unknown, and the state topic shows that it was not made"
+    )]
     NotCommitted,
     /// Somebody's transaction is open and does not end.
     #[error("kafka: an open transaction has held back topic {topic} for 20 minutes")]
@@ -75,7 +77,9 @@ pub enum SinkError {
         topic: String,
     },
     /// Another instance of the task has taken over.
-    #[error("kafka: instance {instance} of the same task has taken over, started at {started_ts_ms} ms since 1970")]
+    #[error(
+        "kafka: instance {instance} of the same task has taken over, started at {started_ts_ms} ms since 1970"
+    )]
     TakenOver {
         /// The other instance's id.
         instance: String,
@@ -101,7 +105,10 @@ impl<L: Log> Transactor<L> {
         instance: &str,
     ) -> Result<(Self, State), SinkError> {
         log.init().await?;
-        let state = TopicPartition { topic: state_topic.into(), partition: 0 };
+        let state = TopicPartition {
+            topic: state_topic.into(),
+            partition: 0,
+        };
         let mut this = Self {
             log,
             state,
@@ -178,10 +185,10 @@ impl<L: Log> Transactor<L> {
 
     /// Gives up the open transaction. The producer is of no use after it: its EndTxn may be late too.
     pub async fn abandon(&mut self) {
-        if std::mem::take(&mut self.is_open) {
-            if let Err(error) = self.log.abort().await {
-                tracing::debug!(%error, "abort failed; the next start ends the transaction");
-            }
+        if std::mem::take(&mut self.is_open)
+            && let Err(error) = self.log.abort().await
+        {
+            tracing::debug!(%error, "abort failed; the next start ends the transaction");
         }
     }
 
@@ -197,7 +204,11 @@ impl<L: Log> Transactor<L> {
                 is_there = value.as_deref() == Some(mark.value.as_slice());
             }
         }
-        if is_there { Ok(()) } else { Err(SinkError::NotCommitted) }
+        if is_there {
+            Ok(())
+        } else {
+            Err(SinkError::NotCommitted)
+        }
     }
 
     fn refuse_rival(&self, owner: Option<&[u8]>) -> Result<(), SinkError> {
@@ -233,7 +244,10 @@ impl<L: Log> Transactor<L> {
     /// client that sees uncommitted records: one that does not would report the last stable offset.
     async fn read_state(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, SinkError> {
         let topic = self.state.topic.to_string();
-        let end = self.log.end_offset(&topic, Isolation::ReadUncommitted).await?;
+        let end = self
+            .log
+            .end_offset(&topic, Isolation::ReadUncommitted)
+            .await?;
         let deadline = Instant::now() + STATE_READ_MAX;
         let mut records = Vec::new();
         loop {
@@ -255,7 +269,10 @@ impl<L: Log> Transactor<L> {
         if self.commits_since_look >= COMMITS_BETWEEN_LOOKS {
             self.commits_since_look = 0;
             let topic = self.state.topic.to_string();
-            self.next_offset = self.log.end_offset(&topic, Isolation::ReadUncommitted).await?;
+            self.next_offset = self
+                .log
+                .end_offset(&topic, Isolation::ReadUncommitted)
+                .await?;
         }
         Ok(())
     }
@@ -271,7 +288,10 @@ impl SinkError {
     pub fn is_fenced(&self) -> bool {
         matches!(
             self,
-            Self::Log(LogError { kind: LogErrorKind::Fenced | LogErrorKind::Fatal, .. })
+            Self::Log(LogError {
+                kind: LogErrorKind::Fenced | LogErrorKind::Fatal,
+                ..
+            })
         )
     }
 }

@@ -13,7 +13,8 @@ pub trait Dump: Send + 'static {
     fn survey(&mut self) -> impl Future<Output = Result<Survey, SourceError>> + Send;
 
     /// Opens the dump at a position; one that is open is dropped.
-    fn open(&mut self, position: &Position) -> impl Future<Output = Result<(), SourceError>> + Send;
+    fn open(&mut self, position: &Position)
+    -> impl Future<Output = Result<(), SourceError>> + Send;
 
     /// Waits for events and appends all that have arrived, up to a limit, to the block.
     ///

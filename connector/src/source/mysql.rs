@@ -48,9 +48,17 @@ impl MysqlDump {
     #[must_use]
     pub fn new(settings: DumpSettings) -> Self {
         let source = &settings.source;
-        let place =
-            Place { host: source.host.clone(), port: source.port, user: source.user.clone() };
-        Self { settings, place, stream: None, failed: None }
+        let place = Place {
+            host: source.host.clone(),
+            port: source.port,
+            user: source.user.clone(),
+        };
+        Self {
+            settings,
+            place,
+            stream: None,
+            failed: None,
+        }
     }
 
     /// Appends an event as it was on the wire, in parts if it is large.
@@ -137,7 +145,9 @@ impl Dump for MysqlDump {
             binlog_format: facts.binlog_format,
             binlog_row_image: facts.binlog_row_image,
             binlog_row_metadata: facts.binlog_row_metadata,
-            gtid_on: facts.gtid_mode.is_some_and(|mode| mode.eq_ignore_ascii_case("ON")),
+            gtid_on: facts
+                .gtid_mode
+                .is_some_and(|mode| mode.eq_ignore_ascii_case("ON")),
             gtid_executed: facts.gtid_executed,
             gtid_purged: facts.gtid_purged,
             databases: client.databases().await?,
@@ -145,10 +155,17 @@ impl Dump for MysqlDump {
         };
         if survey.log_bin {
             let files = client.binlog_files().await?;
-            survey.first_file = files.into_iter().next().map(|(name, _)| name).unwrap_or_default();
+            survey.first_file = files
+                .into_iter()
+                .next()
+                .map(|(name, _)| name)
+                .unwrap_or_default();
             // File, offset and GTID set of one answer belong together.
             if let Some(status) = client.master_status().await? {
-                survey.current = FileOffset { file: status.file, offset: status.offset };
+                survey.current = FileOffset {
+                    file: status.file,
+                    offset: status.offset,
+                };
                 if survey.gtid_on {
                     survey.gtid_executed = status.gtid_executed;
                 }
@@ -171,9 +188,9 @@ impl Dump for MysqlDump {
         let file = position.at().file.as_bytes();
         let request = BinlogStreamRequest::new(self.settings.server_id);
         let request = match position {
-            Position::Gtid { gtid_set, .. } => {
-                request.with_gtid().with_gtid_set(sids(gtid_set, &self.place)?)
-            }
+            Position::Gtid { gtid_set, .. } => request
+                .with_gtid()
+                .with_gtid_set(sids(gtid_set, &self.place)?),
             Position::File { at } => request.with_filename(file).with_pos(at.offset),
         };
         let opening = async {
@@ -181,9 +198,13 @@ impl Dump for MysqlDump {
             conn.get_binlog_stream(request).await
         };
         let limit = self.settings.silence_timeout;
-        let opened = tokio::time::timeout(limit, opening)
-            .await
-            .map_err(|_| SourceError::Timeout { operation: "open the dump", limit })?;
+        let opened =
+            tokio::time::timeout(limit, opening)
+                .await
+                .map_err(|_| SourceError::Timeout {
+                    operation: "open the dump",
+                    limit,
+                })?;
         self.stream = Some(opened.map_err(|error| self.place.sort(error))?);
         Ok(())
     }
@@ -198,7 +219,10 @@ impl Dump for MysqlDump {
         let limit = self.settings.silence_timeout;
         let first = tokio::time::timeout(limit, stream.next())
             .await
-            .map_err(|_| SourceError::Timeout { operation: "send the next heartbeat", limit })?;
+            .map_err(|_| SourceError::Timeout {
+                operation: "send the next heartbeat",
+                limit,
+            })?;
         let mut event = self.sort(first)?;
         // From here on nothing waits: what was taken is in the block when this returns.
         loop {
@@ -206,7 +230,10 @@ impl Dump for MysqlDump {
             if block.len() >= self.settings.block_bytes_max {
                 return Ok(());
             }
-            let more = self.stream.as_mut().and_then(|stream| stream.next().now_or_never());
+            let more = self
+                .stream
+                .as_mut()
+                .and_then(|stream| stream.next().now_or_never());
             match more {
                 None => return Ok(()),
                 Some(item) => match self.sort(item) {

@@ -12,7 +12,10 @@ pub(crate) fn write_long(out: &mut Vec<u8>, value: i64) {
 }
 
 #[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the low byte is what is wanted")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low byte is what is wanted"
+)]
 fn low_byte(value: u64) -> u8 {
     value as u8
 }

@@ -5,8 +5,10 @@ use crate::selection::TableName;
 /// A name in Avro's alphabet `[A-Za-z_][A-Za-z0-9_]*`: other characters become `_`.
 #[must_use]
 pub fn field_name(name: &str) -> String {
-    let mut clean: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let mut clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
     if clean.is_empty() || clean.starts_with(|c: char| c.is_ascii_digit()) {
         clean.insert(0, '_');
     }
@@ -25,7 +27,9 @@ impl SchemaNames {
     #[must_use]
     pub fn new(task: &str, table: &TableName) -> Self {
         let parts = [task, &table.database, &table.table];
-        Self { namespace: parts.map(field_name).join(".") }
+        Self {
+            namespace: parts.map(field_name).join("."),
+        }
     }
 }
 
@@ -42,7 +46,9 @@ impl TopicNames {
     /// The names for a task.
     #[must_use]
     pub fn new(task: &str) -> Self {
-        Self { task: task.to_owned() }
+        Self {
+            task: task.to_owned(),
+        }
     }
 
     /// The topic of a table, `<task>.<database>.<table>`; characters that Kafka does not take become `_`.
@@ -51,9 +57,16 @@ impl TopicNames {
     pub fn table(&self, table: &TableName) -> Option<String> {
         let clean = |name: &str| -> String {
             let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            name.chars().map(|c| if allowed(c) { c } else { '_' }).collect()
+            name.chars()
+                .map(|c| if allowed(c) { c } else { '_' })
+                .collect()
         };
-        let name = format!("{}.{}.{}", self.task, clean(&table.database), clean(&table.table));
+        let name = format!(
+            "{}.{}.{}",
+            self.task,
+            clean(&table.database),
+            clean(&table.table)
+        );
         (name.len() <= TOPIC_LEN_MAX).then_some(name)
     }
 

@@ -37,7 +37,11 @@ impl Joiner {
     /// A joiner that keeps events of up to `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, buffer: Vec::new(), state: State::Idle }
+        Self {
+            limit,
+            buffer: Vec::new(),
+            state: State::Idle,
+        }
     }
 
     /// Takes the next piece. `wanted` is asked once per large event, with the table id if it holds rows.
@@ -118,7 +122,10 @@ impl Joiner {
         }
         let size = usize::try_from(header.size).unwrap_or(usize::MAX);
         if size > self.limit.saturating_add(CHECKSUM_LEN) {
-            return Err(DecodeErrorKind::TooLarge { size: header.size, limit: self.limit });
+            return Err(DecodeErrorKind::TooLarge {
+                size: header.size,
+                limit: self.limit,
+            });
         }
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEEP_BYTES_MAX);

@@ -157,11 +157,18 @@ impl Decoder {
     /// is not to be used after it.
     pub fn event<'a>(&mut self, bytes: &'a [u8]) -> Result<(EventHeader, Item<'a>), DecodeError> {
         let mut input = Input::new(bytes);
-        let header = EventHeader::read(&mut input)
-            .map_err(|Truncated| self.error(DecodeErrorKind::Length { said: 0, is: bytes.len() }))?;
+        let header = EventHeader::read(&mut input).map_err(|Truncated| {
+            self.error(DecodeErrorKind::Length {
+                said: 0,
+                is: bytes.len(),
+            })
+        })?;
         if usize::try_from(header.size) != Ok(bytes.len()) {
             let said = header.size;
-            return Err(self.error(DecodeErrorKind::Length { said, is: bytes.len() }));
+            return Err(self.error(DecodeErrorKind::Length {
+                said,
+                is: bytes.len(),
+            }));
         }
         let end = self.locate(&header);
         let body = self.verified_body(&header, bytes)?;
@@ -195,7 +202,10 @@ impl Decoder {
     }
 
     fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError { at: self.at.clone(), kind }
+        DecodeError {
+            at: self.at.clone(),
+            kind,
+        }
     }
 
     /// Sets `at` to the beginning of the event, and returns its end. The header has the low 32 bits of the end;
@@ -204,7 +214,10 @@ impl Decoder {
         let file = self.at.file.clone();
         let is_heartbeat = header.event_type == EventType::Heartbeat;
         if header.is_artificial() || is_heartbeat || header.end == 0 {
-            return FileOffset { file, offset: self.at.offset };
+            return FileOffset {
+                file,
+                offset: self.at.offset,
+            };
         }
         let known = self.at.offset;
         let mut end = (known & !u64::from(u32::MAX)) | u64::from(header.end);
@@ -230,9 +243,7 @@ impl Decoder {
         }
         match self.checksum {
             Checksum::Off => Ok(whole),
-            Checksum::Crc32 => {
-                checked(bytes).ok_or_else(|| self.error(DecodeErrorKind::Checksum))
-            }
+            Checksum::Crc32 => checked(bytes).ok_or_else(|| self.error(DecodeErrorKind::Checksum)),
             // Before the format description the server sends one made-up ROTATE, with or without a
             // checksum: one that is right is one.
             Checksum::Unknown => Ok(checked(bytes).unwrap_or(whole)),
@@ -252,13 +263,18 @@ impl Decoder {
             EventType::ExecuteLoadQuery => self.load_query(body),
             EventType::Xid => self.finish(Ending::Commit, end),
             EventType::XaPrepare => self.finish(Ending::Prepared, end),
-            EventType::TableMap => self.inside().and(TableMapEvent::read(body).map(Item::TableMap)),
+            EventType::TableMap => self
+                .inside()
+                .and(TableMapEvent::read(body).map(Item::TableMap)),
             EventType::WriteRows => self.rows(body, RowsKind::Write),
             EventType::UpdateRows => self.rows(body, RowsKind::Update),
             EventType::DeleteRows => self.rows(body, RowsKind::Delete),
             EventType::PartialUpdateRows => {
                 let mut body = body;
-                Ok(Item::OpaqueRows { table_id: body.u48()?, event: "PARTIAL_UPDATE_ROWS_EVENT" })
+                Ok(Item::OpaqueRows {
+                    table_id: body.u48()?,
+                    event: "PARTIAL_UPDATE_ROWS_EVENT",
+                })
             }
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),
@@ -293,7 +309,9 @@ impl Decoder {
     fn outside(&self, event: &'static str) -> Result<(), DecodeErrorKind> {
         match self.state {
             State::Outside => Ok(()),
-            State::Announced | State::Inside => Err(DecodeErrorKind::UnfinishedTransaction { event }),
+            State::Announced | State::Inside => {
+                Err(DecodeErrorKind::UnfinishedTransaction { event })
+            }
         }
     }
 
@@ -312,7 +330,10 @@ impl Decoder {
         let mut uuid = [0; 16];
         uuid.copy_from_slice(body.take(16)?);
         let sequence = body.u64()?;
-        let source = GtidSource { uuid: Uuid(uuid), tag: None };
+        let source = GtidSource {
+            uuid: Uuid(uuid),
+            tag: None,
+        };
         self.state = State::Announced;
         self.transaction = Transaction {
             gtid: (header.event_type == EventType::Gtid).then_some(Gtid { source, sequence }),
@@ -393,7 +414,8 @@ impl Decoder {
         end: &FileOffset,
     ) -> Result<Item<'a>, DecodeErrorKind> {
         self.state = State::Outside;
-        self.position.advance(end.clone(), self.transaction.gtid.as_ref());
+        self.position
+            .advance(end.clone(), self.transaction.gtid.as_ref());
         Ok(Item::End(ending))
     }
 
@@ -436,7 +458,11 @@ impl Decoder {
 }
 
 fn statement<'a>(database: &'a [u8], text: &'a [u8], ends_transaction: bool) -> Item<'a> {
-    Item::Statement(Statement { database, text, ends_transaction })
+    Item::Statement(Statement {
+        database,
+        text,
+        ends_transaction,
+    })
 }
 
 /// The algorithm stands in the fifth byte from the end of a format description.
@@ -473,8 +499,11 @@ fn commit_time_us(mut body: Input<'_>) -> Result<Option<i64>, Truncated> {
         return Ok(None);
     }
     let immediate = body.u56()?;
-    let original =
-        if immediate & OTHER_FOLLOWS == 0 { immediate } else { body.u56()? };
+    let original = if immediate & OTHER_FOLLOWS == 0 {
+        immediate
+    } else {
+        body.u56()?
+    };
     Ok(i64::try_from(original).ok())
 }
 

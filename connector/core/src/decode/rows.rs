@@ -41,7 +41,9 @@ impl<'a> RowsEvent<'a> {
         let table_id = body.u48()?;
         let _flags = body.u16()?;
         // The length of the extra data counts its own two bytes.
-        let extra = usize::from(body.u16()?).checked_sub(2).ok_or(DecodeErrorKind::Truncated)?;
+        let extra = usize::from(body.u16()?)
+            .checked_sub(2)
+            .ok_or(DecodeErrorKind::Truncated)?;
         body.take(extra)?;
         let columns = column_count(&mut body)?;
         let bitmap = columns.div_ceil(8);
@@ -51,21 +53,32 @@ impl<'a> RowsEvent<'a> {
             RowsKind::Write | RowsKind::Delete => None,
         };
         let images = body.rest();
-        Ok(Self { kind, table_id, columns, present, present_after, images })
+        Ok(Self {
+            kind,
+            table_id,
+            columns,
+            present,
+            present_after,
+            images,
+        })
     }
 
     /// True if every column is in every image (`binlog_row_image=FULL`).
     #[must_use]
     pub fn is_full(&self) -> bool {
         all_set(self.present, self.columns)
-            && self.present_after.is_none_or(|bits| all_set(bits, self.columns))
+            && self
+                .present_after
+                .is_none_or(|bits| all_set(bits, self.columns))
     }
 }
 
 pub(super) fn column_count(body: &mut Input<'_>) -> Result<usize, DecodeErrorKind> {
     let count = body.length_encoded()?;
     if count > COLUMNS_MAX {
-        return Err(DecodeErrorKind::TableMap { what: "more than 4096 columns" });
+        return Err(DecodeErrorKind::TableMap {
+            what: "more than 4096 columns",
+        });
     }
     usize::try_from(count).map_err(|_| DecodeErrorKind::Truncated)
 }

@@ -76,7 +76,13 @@ impl<'a> TableMapEvent<'a> {
         let _flags = input.u16()?;
         let database = name(&mut input)?;
         let table = name(&mut input)?;
-        Ok(Self { table_id, database, table, body, shape: input.rest() })
+        Ok(Self {
+            table_id,
+            database,
+            table,
+            body,
+            shape: input.rest(),
+        })
     }
 
     /// Reads the columns and the primary key.
@@ -107,14 +113,16 @@ impl<'a> TableMapEvent<'a> {
 
 fn name<'a>(input: &mut Input<'a>) -> Result<&'a str, DecodeErrorKind> {
     let length = usize::from(input.u8()?);
-    let text = std::str::from_utf8(input.take(length)?)
-        .map_err(|_| DecodeErrorKind::TableMap { what: "a name is not UTF-8" })?;
+    let text = std::str::from_utf8(input.take(length)?).map_err(|_| DecodeErrorKind::TableMap {
+        what: "a name is not UTF-8",
+    })?;
     input.u8()?;
     Ok(text)
 }
 
 fn bit(bits: &[u8], index: usize) -> bool {
-    bits.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+    bits.get(index / 8)
+        .is_some_and(|byte| byte >> (index % 8) & 1 == 1)
 }
 
 fn read_metadata(type_number: u8, input: &mut Input<'_>) -> Result<u16, DecodeErrorKind> {
@@ -127,7 +135,11 @@ fn read_metadata(type_number: u8, input: &mut Input<'_>) -> Result<u16, DecodeEr
             input.u16()?
         }
         // Only inside of expressions of functional indexes; no table has such a column.
-        t::TYPED_ARRAY => return Err(DecodeErrorKind::TableMap { what: "a typed array" }),
+        t::TYPED_ARRAY => {
+            return Err(DecodeErrorKind::TableMap {
+                what: "a typed array",
+            });
+        }
         _ => 0,
     })
 }
@@ -180,11 +192,16 @@ fn read_optional(
         let mut value = Input::new(input.length_encoded_bytes()?);
         match number {
             field::SIGNEDNESS => {
-                for (index, column) in
-                    columns.iter_mut().filter(|column| is_numeric(column)).enumerate()
+                for (index, column) in columns
+                    .iter_mut()
+                    .filter(|column| is_numeric(column))
+                    .enumerate()
                 {
                     // The highest bit comes first.
-                    let byte = value.rest().get(index / 8).ok_or(DecodeErrorKind::Truncated)?;
+                    let byte = value
+                        .rest()
+                        .get(index / 8)
+                        .ok_or(DecodeErrorKind::Truncated)?;
                     column.unsigned = byte << (index % 8) & 0x80 != 0;
                 }
             }
@@ -196,8 +213,12 @@ fn read_optional(
             }
             field::COLUMN_NAME => {
                 for column in columns.iter_mut() {
-                    let name = std::str::from_utf8(value.length_encoded_bytes()?)
-                        .map_err(|_| DecodeErrorKind::TableMap { what: "a name is not UTF-8" })?;
+                    let name =
+                        std::str::from_utf8(value.length_encoded_bytes()?).map_err(|_| {
+                            DecodeErrorKind::TableMap {
+                                what: "a name is not UTF-8",
+                            }
+                        })?;
                     column.name = Some(name.to_owned());
                 }
             }
@@ -221,7 +242,9 @@ fn key_index(index: u64, columns: usize) -> Result<usize, DecodeErrorKind> {
     usize::try_from(index)
         .ok()
         .filter(|index| *index < columns)
-        .ok_or(DecodeErrorKind::TableMap { what: "a key column that is not there" })
+        .ok_or(DecodeErrorKind::TableMap {
+            what: "a key column that is not there",
+        })
 }
 
 /// A default collation, then those columns that differ: (index among character columns, collation).
@@ -230,18 +253,20 @@ fn read_default_charset(
     columns: &mut [ColumnMetadata],
 ) -> Result<(), DecodeErrorKind> {
     let default = value.length_encoded()?;
-    let mut character: Vec<&mut ColumnMetadata> =
-        columns.iter_mut().filter(|column| has_collation(column)).collect();
+    let mut character: Vec<&mut ColumnMetadata> = columns
+        .iter_mut()
+        .filter(|column| has_collation(column))
+        .collect();
     for column in &mut character {
         column.collation = Some(default);
     }
     while !value.is_empty() {
-        let index = usize::try_from(value.length_encoded()?)
-            .map_err(|_| DecodeErrorKind::Truncated)?;
+        let index =
+            usize::try_from(value.length_encoded()?).map_err(|_| DecodeErrorKind::Truncated)?;
         let collation = value.length_encoded()?;
-        let column = character
-            .get_mut(index)
-            .ok_or(DecodeErrorKind::TableMap { what: "a charset of a column that is not there" })?;
+        let column = character.get_mut(index).ok_or(DecodeErrorKind::TableMap {
+            what: "a charset of a column that is not there",
+        })?;
         column.collation = Some(collation);
     }
     Ok(())

@@ -114,16 +114,29 @@ impl Encoder {
         source: &RowsSource<'_>,
         batch: &mut Batch,
     ) -> Result<u64, EncodeError> {
-        let failed =
-            |kind| EncodeError { table: plan.name.clone(), at: source.at.clone(), kind };
+        let failed = |kind| EncodeError {
+            table: plan.name.clone(),
+            at: source.at.clone(),
+            kind,
+        };
         plan.check(event).map_err(failed)?;
         self.prepare_source(plan, source);
-        let mut of_table = self.current.per_table.get(&plan.full_name).copied().unwrap_or(0);
+        let mut of_table = self
+            .current
+            .per_table
+            .get(&plan.full_name)
+            .copied()
+            .unwrap_or(0);
         let before = of_table;
         let mut input = Input::new(event.images);
         let mut row = 0;
         while !input.is_empty() {
-            let mut at = Row { plan, source, number: row, of_table: &mut of_table };
+            let mut at = Row {
+                plan,
+                source,
+                number: row,
+                of_table: &mut of_table,
+            };
             match event.kind {
                 RowsKind::Write => self.write(&mut at, &mut input, batch),
                 RowsKind::Delete => self.delete(&mut at, &mut input, batch),
@@ -147,16 +160,37 @@ impl Encoder {
         source: &RowsSource<'_>,
         batch: &mut Batch,
     ) -> Result<(), EncodeError> {
-        let failed =
-            |kind| EncodeError { table: plan.name.clone(), at: source.at.clone(), kind };
+        let failed = |kind| EncodeError {
+            table: plan.name.clone(),
+            at: source.at.clone(),
+            kind,
+        };
         self.prepare_source(plan, source);
-        let mut of_table = self.current.per_table.get(&plan.full_name).copied().unwrap_or(0);
+        let mut of_table = self
+            .current
+            .per_table
+            .get(&plan.full_name)
+            .copied()
+            .unwrap_or(0);
         begin_value(&mut self.value, plan);
         self.value.extend_from_slice(&[BRANCH_0, BRANCH_0]);
-        let mut row = Row { plan, source, number: 0, of_table: &mut of_table };
+        let mut row = Row {
+            plan,
+            source,
+            number: 0,
+            of_table: &mut of_table,
+        };
         self.before = ImageNotes::default();
         self.after = ImageNotes::default();
-        self.tail(&mut row, OP_TRUNCATE, Invalid { before: false, after: false }, false);
+        self.tail(
+            &mut row,
+            OP_TRUNCATE,
+            Invalid {
+                before: false,
+                after: false,
+            },
+            false,
+        );
         for target in plan.targets() {
             batch
                 .push(target, None, Some(&self.value))
@@ -191,14 +225,21 @@ impl Encoder {
         match self.current.per_table.get_mut(&plan.full_name) {
             Some(count) => *count = of_table,
             None => {
-                self.current.per_table.insert(plan.full_name.clone(), of_table);
+                self.current
+                    .per_table
+                    .insert(plan.full_name.clone(), of_table);
             }
         }
     }
 
     /// A long transaction must not hold on to what one large row needed.
     fn shrink(&mut self) {
-        for scratch in [&mut self.value, &mut self.other, &mut self.key, &mut self.other_key] {
+        for scratch in [
+            &mut self.value,
+            &mut self.other,
+            &mut self.key,
+            &mut self.other_key,
+        ] {
             if scratch.capacity() > SCRATCH_KEEP_BYTES_MAX {
                 *scratch = Vec::new();
             }
@@ -238,11 +279,26 @@ impl Encoder {
     ) -> Result<(), EncodeErrorKind> {
         begin_value(&mut self.value, row.plan);
         self.value.extend_from_slice(&[BRANCH_0, BRANCH_1]);
-        row.plan.copy_image(input, &mut self.value, &mut self.after)?;
+        row.plan
+            .copy_image(input, &mut self.value, &mut self.after)?;
         begin_key(&mut self.key, row.plan);
         row.plan.copy_key(&self.value, &self.after, &mut self.key);
-        self.tail(row, OP_CREATE, Invalid { before: false, after: true }, false);
-        push(row.plan, &self.key, &self.value, self.record_bytes_max, batch)
+        self.tail(
+            row,
+            OP_CREATE,
+            Invalid {
+                before: false,
+                after: true,
+            },
+            false,
+        );
+        push(
+            row.plan,
+            &self.key,
+            &self.value,
+            self.record_bytes_max,
+            batch,
+        )
     }
 
     fn delete(
@@ -253,12 +309,27 @@ impl Encoder {
     ) -> Result<(), EncodeErrorKind> {
         begin_value(&mut self.value, row.plan);
         self.value.push(BRANCH_1);
-        row.plan.copy_image(input, &mut self.value, &mut self.before)?;
+        row.plan
+            .copy_image(input, &mut self.value, &mut self.before)?;
         self.value.push(BRANCH_0);
         begin_key(&mut self.key, row.plan);
         row.plan.copy_key(&self.value, &self.before, &mut self.key);
-        self.tail(row, OP_DELETE, Invalid { before: true, after: false }, false);
-        push(row.plan, &self.key, &self.value, self.record_bytes_max, batch)
+        self.tail(
+            row,
+            OP_DELETE,
+            Invalid {
+                before: true,
+                after: false,
+            },
+            false,
+        );
+        push(
+            row.plan,
+            &self.key,
+            &self.value,
+            self.record_bytes_max,
+            batch,
+        )
     }
 
     fn update(
@@ -279,18 +350,49 @@ impl Encoder {
         begin_key(&mut self.key, plan);
         plan.copy_key(&self.value, &self.after, &mut self.key);
         if self.key == self.other_key {
-            self.tail(row, OP_UPDATE, Invalid { before: true, after: true }, false);
+            self.tail(
+                row,
+                OP_UPDATE,
+                Invalid {
+                    before: true,
+                    after: true,
+                },
+                false,
+            );
             return push(plan, &self.key, &self.value, self.record_bytes_max, batch);
         }
         // Another key is another entity: the old one is deleted, the new one created.
         begin_value(&mut self.other, plan);
         self.other.push(BRANCH_0);
-        self.other.extend_from_slice(self.value.get(middle..).unwrap_or_default());
+        self.other
+            .extend_from_slice(self.value.get(middle..).unwrap_or_default());
         self.value.truncate(middle);
         self.value.push(BRANCH_0);
-        self.tail(row, OP_DELETE, Invalid { before: true, after: false }, false);
-        push(plan, &self.other_key, &self.value, self.record_bytes_max, batch)?;
-        self.tail(row, OP_CREATE, Invalid { before: false, after: true }, true);
+        self.tail(
+            row,
+            OP_DELETE,
+            Invalid {
+                before: true,
+                after: false,
+            },
+            false,
+        );
+        push(
+            plan,
+            &self.other_key,
+            &self.value,
+            self.record_bytes_max,
+            batch,
+        )?;
+        self.tail(
+            row,
+            OP_CREATE,
+            Invalid {
+                before: false,
+                after: true,
+            },
+            true,
+        );
         push(plan, &self.key, &self.other, self.record_bytes_max, batch)
     }
 
@@ -299,7 +401,11 @@ impl Encoder {
         self.current.events += 1;
         *row.of_table += 1;
         let transaction = row.source.transaction;
-        let out = if to_other { &mut self.other } else { &mut self.value };
+        let out = if to_other {
+            &mut self.other
+        } else {
+            &mut self.value
+        };
         out.extend_from_slice(&self.source);
         write_long(out, row.number);
         write_optional_long(out, transaction.thread_id.map(i64::from));
@@ -386,7 +492,10 @@ fn push(
     let key = plan.key_schema_id.is_some().then_some(key);
     let size = value.len() + key.map_or(0, <[u8]>::len);
     if size > record_bytes_max {
-        return Err(EncodeErrorKind::TooLarge { size, limit: record_bytes_max });
+        return Err(EncodeErrorKind::TooLarge {
+            size,
+            limit: record_bytes_max,
+        });
     }
     let bare = key.map(|key| key.get(RECORD_HEADER_LEN..).unwrap_or_default());
     let target = plan.target(bare).ok_or(EncodeErrorKind::Truncated)?;

@@ -27,7 +27,10 @@ fn murmur2(data: &[u8]) -> u32 {
     }
     let tail = input.rest();
     if !tail.is_empty() {
-        let word = tail.iter().rev().fold(0, |word, byte| (word << 8) | u32::from(*byte));
+        let word = tail
+            .iter()
+            .rev()
+            .fold(0, |word, byte| (word << 8) | u32::from(*byte));
         hash = (hash ^ word).wrapping_mul(MIX);
     }
     hash = (hash ^ (hash >> 13)).wrapping_mul(MIX);
@@ -46,7 +49,10 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            (
+                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
+                -58_897_971,
+            ),
             ("abc", 479_470_107),
         ] {
             assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");

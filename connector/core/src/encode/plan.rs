@@ -92,7 +92,10 @@ impl TablePlan {
             .collect();
         let topic: Arc<str> = to.topic.as_str().into();
         let targets = (0..to.partitions.max(1))
-            .map(|partition| TopicPartition { topic: Arc::clone(&topic), partition })
+            .map(|partition| TopicPartition {
+                topic: Arc::clone(&topic),
+                partition,
+            })
             .collect();
         Ok(Self {
             name: definition.name.clone(),
@@ -153,7 +156,9 @@ impl TablePlan {
             .take(self.steps.len().div_ceil(8))
             .map_err(|_| EncodeErrorKind::Truncated)?;
         for (index, step) in self.steps.iter().enumerate() {
-            let is_null = null_bits.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1);
+            let is_null = null_bits
+                .get(index / 8)
+                .is_some_and(|byte| byte >> (index % 8) & 1 == 1);
             if is_null {
                 step.write_null(out)?;
                 continue;
@@ -172,7 +177,10 @@ impl TablePlan {
                     notes.invalid.push(index);
                 }
                 Err(kind) => {
-                    return Err(EncodeErrorKind::Value { column: step.column.clone(), kind });
+                    return Err(EncodeErrorKind::Value {
+                        column: step.column.clone(),
+                        kind,
+                    });
                 }
             }
             if let Some(span) = step.key_slot.and_then(|slot| notes.key_spans.get_mut(slot)) {
@@ -195,10 +203,11 @@ impl TablePlan {
         &'a self,
         notes: &'a ImageNotes,
     ) -> impl ExactSizeIterator<Item = &'a str> {
-        notes
-            .invalid
-            .iter()
-            .map(|index| self.steps.get(*index).map_or("", |step| step.column.as_str()))
+        notes.invalid.iter().map(|index| {
+            self.steps
+                .get(*index)
+                .map_or("", |step| step.column.as_str())
+        })
     }
 }
 
@@ -217,7 +226,9 @@ impl Step {
 
     fn refuse_invalid_key(&self) -> Result<(), EncodeErrorKind> {
         match self.key_slot {
-            Some(_) => Err(EncodeErrorKind::InvalidKey { column: self.column.clone() }),
+            Some(_) => Err(EncodeErrorKind::InvalidKey {
+                column: self.column.clone(),
+            }),
             None => Ok(()),
         }
     }

@@ -70,22 +70,36 @@ impl TableDefinition {
             Ok(shape) => shape,
             Err(kind) => return Err(DefinitionError::Damaged { table, kind }),
         };
-        let mut definition = Self { name: table, columns: Vec::new(), primary_key };
+        let mut definition = Self {
+            name: table,
+            columns: Vec::new(),
+            primary_key,
+        };
         for metadata in columns {
             let table = || definition.name.clone();
             let Some(name) = metadata.name.clone() else {
                 return Err(DefinitionError::NoMetadata { table: table() });
             };
             let column_type = ColumnType::from_metadata(&metadata).map_err(|kind| {
-                DefinitionError::Unsupported { table: table(), column: name.clone(), kind }
+                DefinitionError::Unsupported {
+                    table: table(),
+                    column: name.clone(),
+                    kind,
+                }
             })?;
-            definition.columns.push(Column { name, column_type, nullable: metadata.nullable });
+            definition.columns.push(Column {
+                name,
+                column_type,
+                nullable: metadata.nullable,
+            });
         }
         Ok(definition)
     }
 
     /// The columns of the primary key, in the key's order.
     pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
-        self.primary_key.iter().filter_map(|index| self.columns.get(*index))
+        self.primary_key
+            .iter()
+            .filter_map(|index| self.columns.get(*index))
     }
 }

@@ -31,9 +31,14 @@ pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffe
         // An opening parenthesis begins a SELECT; anything else is not known.
         return rows_effect(&database, statement.text, selection);
     };
-    let is = |words: &[&str]| words.iter().any(|word| first.eq_ignore_ascii_case(word.as_bytes()));
-    if is(&["INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "SELECT", "WITH"])
-        || is(&["VALUES", "TABLE", "IMPORT", "HANDLER", "EXECUTE"])
+    let is = |words: &[&str]| {
+        words
+            .iter()
+            .any(|word| first.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if is(&[
+        "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "SELECT", "WITH",
+    ]) || is(&["VALUES", "TABLE", "IMPORT", "HANDLER", "EXECUTE"])
     {
         rows_effect(&database, statement.text, selection)
     } else if is(&["TRUNCATE"]) {
@@ -115,7 +120,8 @@ impl<'a> Tokens<'a> {
     /// its content.
     fn skip_blank(&mut self) {
         loop {
-            let until = |end: &[u8]| find(self.rest, end).map_or(self.rest.len(), |i| i + end.len());
+            let until =
+                |end: &[u8]| find(self.rest, end).map_or(self.rest.len(), |i| i + end.len());
             let count = match self.rest {
                 [byte, ..] if byte.is_ascii_whitespace() => 1,
                 [b'#', ..] | [b'-', b'-', b' ' | b'\t' | b'\n' | b'\r', ..] => until(b"\n"),
@@ -186,7 +192,11 @@ fn version_mark(text: &[u8]) -> usize {
         [b'/', b'*', b'!', ..] => 3,
         _ => return find(text, b"*/").map_or(text.len(), |index| index + 2),
     };
-    let digits = text.iter().skip(mark).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = text
+        .iter()
+        .skip(mark)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     mark + digits.min(6)
 }
 
@@ -199,8 +209,10 @@ mod tests {
     use super::*;
 
     fn check(database: &str, text: &str, expected: &StatementEffect) {
-        let selection =
-            Selection { databases: ["shop".to_owned()].into(), ..Selection::default() };
+        let selection = Selection {
+            databases: ["shop".to_owned()].into(),
+            ..Selection::default()
+        };
         let statement = Statement {
             database: database.as_bytes(),
             text: text.as_bytes(),
@@ -213,7 +225,11 @@ mod tests {
     fn a_statement_is_judged_by_its_first_words_and_its_names() {
         use StatementEffect::{Definition, None, RollbackToSavepoint, Rows};
         check("shop", "ALTER TABLE t ADD c INT", &Definition);
-        check("shop", "/* a */ -- b\n # c\n CREATE TABLE x (id INT)", &Definition);
+        check(
+            "shop",
+            "/* a */ -- b\n # c\n CREATE TABLE x (id INT)",
+            &Definition,
+        );
         check("shop", "something new", &Definition);
         check("shop", "INSERT INTO t VALUES (1)", &Rows);
         check("hr", "INSERT INTO t VALUES ('shop')", &None);
@@ -234,7 +250,11 @@ mod tests {
             ("TRUNCATE TABLE hr . `t`", "hr", "t"),
             ("/*!40000 TRUNCATE */ TABLE hr.t ", "hr", "t"),
         ] {
-            check("shop", text, &StatementEffect::Truncate(TableName::new(database, table)));
+            check(
+                "shop",
+                text,
+                &StatementEffect::Truncate(TableName::new(database, table)),
+            );
         }
     }
 }

@@ -57,7 +57,12 @@ impl Tables {
     /// No table is known yet.
     #[must_use]
     pub fn new(selection: Selection) -> Self {
-        Self { selection, by_id: HashMap::new(), version: 0, transaction: 0 }
+        Self {
+            selection,
+            by_id: HashMap::new(),
+            version: 0,
+            transaction: 0,
+        }
     }
 
     /// What is published.
@@ -94,7 +99,8 @@ impl Tables {
     fn remember(&mut self, event: &TableMapEvent<'_>, plan: Option<Arc<TablePlan>>) {
         if self.by_id.len() >= KNOWN_MAX {
             let transaction = self.transaction;
-            self.by_id.retain(|_, known| known.transaction == transaction);
+            self.by_id
+                .retain(|_, known| known.transaction == transaction);
         }
         let known = Known {
             body: event.body.to_vec(),

@@ -31,7 +31,11 @@ const LIMBS: usize = 8;
 impl Decimal {
     pub(super) fn from_metadata(column: &ColumnMetadata) -> Self {
         let [precision, scale] = column.metadata.to_le_bytes();
-        Self { precision, scale, unsigned: column.unsigned }
+        Self {
+            precision,
+            scale,
+            unsigned: column.unsigned,
+        }
     }
 
     pub(super) fn sql(self) -> String {
@@ -48,7 +52,11 @@ impl Decimal {
 
     #[inline]
     pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        let whole = usize::from(self.precision.checked_sub(self.scale).ok_or(ValueError::Decimal)?);
+        let whole = usize::from(
+            self.precision
+                .checked_sub(self.scale)
+                .ok_or(ValueError::Decimal)?,
+        );
         let fraction = usize::from(self.scale);
         let groups = Groups::new(whole, fraction);
         let packed = input.take(groups.bytes())?;
@@ -94,7 +102,11 @@ struct Groups {
 
 impl Groups {
     fn new(whole: usize, fraction: usize) -> Self {
-        Self { head: whole % 9, full: whole / 9 + fraction / 9, tail: fraction % 9 }
+        Self {
+            head: whole % 9,
+            full: whole / 9 + fraction / 9,
+            tail: fraction % 9,
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -136,7 +148,10 @@ fn negate(limbs: &mut [u32; LIMBS]) {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is wanted"
+)]
 fn low_half(value: u64) -> u32 {
     value as u32
 }
@@ -148,9 +163,10 @@ fn write_shortest(out: &mut Vec<u8>, limbs: &[u32; LIMBS]) {
     }
     // A leading byte is needless if it only repeats the sign of the one after it.
     let needless = bytes
-        .array_windows::<2>()
-        .take_while(|[lead, next]| {
-            (*lead == 0 && next & 0x80 == 0) || (*lead == 0xff && next & 0x80 != 0)
+        .iter()
+        .zip(bytes.iter().skip(1))
+        .take_while(|(lead, next)| {
+            (**lead == 0 && **next & 0x80 == 0) || (**lead == 0xff && **next & 0x80 != 0)
         })
         .count();
     write_bytes(out, bytes.get(needless..).unwrap_or_default());

@@ -28,7 +28,10 @@ impl Integer {
             3 => 4,
             _ => 8,
         };
-        Self { bytes, unsigned: column.unsigned }
+        Self {
+            bytes,
+            unsigned: column.unsigned,
+        }
     }
 
     pub(super) fn sql(self) -> String {
@@ -80,7 +83,8 @@ impl Integer {
 /// Two's complement, big-endian, as short as possible: a leading zero byte where the top bit is set.
 fn write_unsigned_decimal(out: &mut Vec<u8>, value: u64) {
     let wide = u128::from(value).to_be_bytes();
-    let significant = usize::try_from(value.checked_ilog2().map_or(0, |top| top / 8 + 1)).unwrap_or(8);
+    let significant =
+        usize::try_from(value.checked_ilog2().map_or(0, |top| top / 8 + 1)).unwrap_or(8);
     let sign = usize::from(significant == 0 || value >> (significant * 8 - 1) & 1 == 1);
     let start = wide.len() - significant - sign;
     write_bytes(out, wide.get(start..).unwrap_or_default());

@@ -44,7 +44,11 @@ impl Temporal {
             Self::DateTime { fraction } => ("datetime", fraction),
             Self::Timestamp { fraction } => ("timestamp", fraction),
         };
-        if fraction == 0 { name.to_owned() } else { format!("{name}({fraction})") }
+        if fraction == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}({fraction})")
+        }
     }
 
     pub(super) fn avro(self) -> Value {
@@ -109,7 +113,8 @@ fn datetime_seconds(packed: u64) -> Option<i64> {
         && hour < 24
         && minute < 60
         && second < 60;
-    possible.then(|| days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+    possible
+        .then(|| days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -125,7 +130,11 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 /// that the leap day is the last one.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     const DAYS_TO_1970: i64 = 719_468;
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let day_of_year = (153 * month + 2) / 5 + day - 1;
     year * 365 + leap_days + day_of_year - DAYS_TO_1970

@@ -86,16 +86,26 @@ impl Text {
             Some(collation) => Charset::from_collation(collation).ok_or(UnsupportedType(
                 "CHAR, VARCHAR or TEXT in a character set other than utf8mb4, utf8mb3 and ascii",
             ))?,
-            None => return Err(UnsupportedType("CHAR, VARCHAR or TEXT of an unknown character set")),
+            None => {
+                return Err(UnsupportedType(
+                    "CHAR, VARCHAR or TEXT of an unknown character set",
+                ));
+            }
         };
         Ok(match column.type_number {
-            15 | 253 => Self::VarChar { bytes_max: column.metadata, charset },
+            15 | 253 => Self::VarChar {
+                bytes_max: column.metadata,
+                charset,
+            },
             // The length of a CHAR over 255 bytes borrows two bits of the type (they are inverted there).
             254 => Self::Char {
                 bytes_max: u16::from(high) | ((u16::from(low) & 0x30) ^ 0x30) << 4,
                 charset,
             },
-            _ => Self::Blob { length_bytes: low, charset },
+            _ => Self::Blob {
+                length_bytes: low,
+                charset,
+            },
         })
     }
 
@@ -107,21 +117,28 @@ impl Text {
             Self::VarChar { bytes_max, charset } => {
                 format!("varchar({})", bytes_max / charset.bytes_per_character())
             }
-            Self::Blob { length_bytes: 1, .. } => "tinytext".to_owned(),
-            Self::Blob { length_bytes: 2, .. } => "text".to_owned(),
-            Self::Blob { length_bytes: 3, .. } => "mediumtext".to_owned(),
+            Self::Blob {
+                length_bytes: 1, ..
+            } => "tinytext".to_owned(),
+            Self::Blob {
+                length_bytes: 2, ..
+            } => "text".to_owned(),
+            Self::Blob {
+                length_bytes: 3, ..
+            } => "mediumtext".to_owned(),
             Self::Blob { .. } => "longtext".to_owned(),
         }
     }
 
     #[inline]
     pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        let length_bytes = match self {
-            Self::Char { bytes_max, .. } | Self::VarChar { bytes_max, .. } => {
-                if bytes_max > 255 { 2 } else { 1 }
-            }
-            Self::Blob { length_bytes, .. } => usize::from(length_bytes),
-        };
+        let length_bytes =
+            match self {
+                Self::Char { bytes_max, .. } | Self::VarChar { bytes_max, .. } => {
+                    if bytes_max > 255 { 2 } else { 1 }
+                }
+                Self::Blob { length_bytes, .. } => usize::from(length_bytes),
+            };
         let length = input.little_endian(length_bytes)?;
         let bytes = input.take(usize::try_from(length).map_err(|_| ValueError::Truncated)?)?;
         if std::str::from_utf8(bytes).is_err() {
