@@ -105,9 +105,10 @@ impl Config {
         text: &str,
         environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
+        // The parser would show the lines around an error: a password may stand there (I9).
         let raw: RawConfig = serde_saphyr::from_str(text).map_err(|error| ConfigError::Yaml {
             name: name.to_owned(),
-            message: explain(&error.to_string()),
+            message: explain(&error.without_snippet().to_string()),
         })?;
         Self::check(raw, environment)
     }
@@ -415,18 +416,15 @@ fn registry(
     })
 }
 
-/// Adds a suggestion where a key is misspelt.
+/// Adds a suggestion where a key is misspelt. The parser says: unknown field `a`, expected one of b, c at line 1.
 fn explain(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    if !message.contains("unknown field") {
-        return message.to_owned();
-    }
-    let Some(given) = quoted.next() else {
-        return message.to_owned();
-    };
-    match quoted.min_by_key(|known| distance(given, known)) {
+    let Some((_, list)) = message.split_once("unknown field `") else { return message.to_owned() };
+    let is_separator = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let mut words = list.split(is_separator).filter(|word| !word.is_empty());
+    let Some(given) = words.next() else { return message.to_owned() };
+    match words.min_by_key(|known| distance(given, known)) {
         Some(best) if distance(given, best) <= 1 + given.len() / 3 => {
-            format!("{message}\ndid you mean `{best}`?")
+            format!("{message}; did you mean `{best}`?")
         }
         _ => message.to_owned(),
     }

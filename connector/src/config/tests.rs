@@ -90,6 +90,12 @@ fn what_cannot_be_is_refused_with_its_key() {
 }
 
 #[test]
+fn a_password_of_digits_is_a_password() {
+    let config = load(&GOOD.replace("canary", "0123"), &[]).unwrap();
+    assert_eq!(config.dump.source.password.expose(), "0123");
+}
+
+#[test]
 fn every_form_of_start_is_read() {
     let check = |text: &str, expected: Start| {
         let yaml = GOOD.replace("user: bridge", &format!("user: bridge, start: {text}"));
