@@ -114,3 +114,13 @@ fn every_form_of_start_is_read() {
         Start::GtidSet(set.parse().unwrap()),
     );
 }
+
+#[test]
+fn the_configuration_in_the_readme_is_valid() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let (yaml, _) = rest.split_once("```").unwrap();
+    let config = load(yaml, &[("BINLOG_BRIDGE_SOURCE__PASSWORD", "canary")]).unwrap();
+    assert_eq!(config.task, "shop");
+    assert!(config.health.is_some());
+}
