@@ -27,7 +27,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaType;
 
-use super::client::Context;
+use super::client::{Context, without_secrets};
 use super::failure::Failure;
 use super::patience::Patience;
 use crate::sink::log::{NewTopic, TopicDescription};
@@ -71,8 +71,8 @@ impl Handle {
             Role::Producer => RDKafkaType::RD_KAFKA_PRODUCER,
             Role::Consumer => RDKafkaType::RD_KAFKA_CONSUMER,
         };
-        let client =
-            Client::new(config, native, kind, context).map_err(|e| Failure::from_client(&e))?;
+        let client = Client::new(config, native, kind, context)
+            .map_err(|e| without_secrets(Failure::from_client(&e), config))?;
         // SAFETY: the client is alive; the reference to its main queue is given back by `Queue::drop`.
         let events = Queue::new(unsafe { sys::rd_kafka_queue_get_main(client.native_ptr()) })?;
         Ok(Handle { events, client })
