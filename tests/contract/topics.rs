@@ -1,15 +1,14 @@
 //! Topics: made, described, listed; and what the tests of this folder share.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use binlog_bridge::sink::kafka::{KafkaLog, KafkaSettings};
 use binlog_bridge::sink::log::{Log, LogErrorKind, NewTopic};
 use binlog_bridge_core::encode::TopicPartition;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 
 #[tokio::test]
 async fn a_topic_made_again_has_another_id() {
@@ -20,7 +19,7 @@ async fn a_topic_made_again_has_another_id() {
     let same = log.describe_topic(&topic).await.unwrap().unwrap();
     assert_eq!(before, same);
 
-    delete_topic(&topic).await;
+    delete_topic(&topic);
     let until = Instant::now() + Duration::from_secs(20);
     while log.describe_topic(&topic).await.unwrap().is_some() {
         assert!(Instant::now() < until, "the topic is still there");
@@ -138,14 +137,29 @@ fn brokers() -> String {
         .expect("these tests need a broker: set BINLOG_BRIDGE_TEST_KAFKA to its host:port")
 }
 
-async fn delete_topic(topic: &str) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", brokers())
-        .create()
+/// Sends DeleteTopics, version 1, by hand: the connector never deletes a topic.
+fn delete_topic(topic: &str) {
+    let text = |text: &str| {
+        let mut bytes = i16::try_from(text.len()).unwrap().to_be_bytes().to_vec();
+        bytes.extend(text.as_bytes());
+        bytes
+    };
+    let mut request = vec![0, 20, 0, 1, 0, 0, 0, 7]; // API 20, version 1, correlation 7
+    request.extend(text("contract-tests"));
+    request.extend(1_i32.to_be_bytes());
+    request.extend(text(topic));
+    request.extend(10_000_i32.to_be_bytes());
+    let mut broker = TcpStream::connect(brokers()).unwrap();
+    broker
+        .write_all(&i32::try_from(request.len()).unwrap().to_be_bytes())
         .unwrap();
-    let deleted = admin
-        .delete_topics(&[topic], &AdminOptions::new())
-        .await
-        .unwrap();
-    assert_eq!(deleted, [Ok(topic.to_owned())]);
+    broker.write_all(&request).unwrap();
+    // Length, correlation, throttle time, one topic: name and error code.
+    let mut response = vec![0; 4 + 4 + 4 + 4 + 2 + topic.len() + 2];
+    broker.read_exact(&mut response).unwrap();
+    assert_eq!(
+        response[response.len() - 2..],
+        [0, 0],
+        "the broker did not delete the topic"
+    );
 }

@@ -3,3 +3,6 @@
 pub mod kafka;
 pub mod log;
 pub mod reader;
+pub mod step;
+pub mod topics;
+pub mod transactor;

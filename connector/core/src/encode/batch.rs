@@ -64,7 +64,7 @@ impl Arena {
 
     /// Key and value of one record; `None` if the record is not of this arena.
     #[must_use]
-    pub fn get(&self, record: Record) -> Option<(Option<&[u8]>, Option<&[u8]>)> {
+    pub fn get(&self, record: Record) -> Option<KeyValue<'_>> {
         let start = usize::try_from(record.start).ok()?;
         let value_len = usize::try_from(record.value_len.unwrap_or(0)).ok()?;
         let key_len = usize::try_from(record.key_len.unwrap_or(0)).ok()?;
@@ -79,6 +79,9 @@ impl Arena {
         self.records.clear();
     }
 }
+
+/// Key and value of a record; each may be null.
+pub type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
 /// An arena cannot hold more than 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
