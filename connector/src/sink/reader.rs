@@ -5,6 +5,7 @@ use std::sync::mpsc as commands;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rdkafka::metadata::MetadataPartition;
 use tokio::sync::mpsc;
 
 use super::kafka::failure::Failure;
@@ -226,7 +227,7 @@ fn partitions(handle: &Handle, topic: &str) -> Result<Vec<i32>, Failure> {
         .map_err(|error| Failure::from_client(&error))?;
     let topic = metadata.topics().iter().find(|found| found.name() == topic);
     match topic.map(|found| (found.error(), found.partitions())) {
-        Some((None, partitions)) => Ok(partitions.iter().map(|p| p.id()).collect()),
+        Some((None, partitions)) => Ok(partitions.iter().map(MetadataPartition::id).collect()),
         Some((Some(code), _)) => Err(Failure::new(code.into(), "the topic cannot be read")),
         None => Ok(Vec::new()),
     }

@@ -77,7 +77,7 @@ impl KafkaSettings {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            // What may wait in memory: one fetch, and as much again fetched ahead.
+            // What may wait in memory: a fetch for each broker, and as much again fetched ahead.
             .set("max.partition.fetch.bytes", "1048576")
             .set("fetch.max.bytes", "4194304")
             .set(
@@ -85,7 +85,10 @@ impl KafkaSettings {
                 (self.record_bytes_max + 8_388_608).to_string(),
             )
             .set("queued.max.messages.kbytes", "4096")
-            .set("queued.min.messages", "1000");
+            .set("queued.min.messages", "10000")
+            // With the default, a second between looks at a queue that was full, reading came to
+            // 55,000 records a second instead of 800,000 (measured).
+            .set("fetch.queue.backoff.ms", "2");
         config
     }
 
@@ -107,6 +110,28 @@ impl KafkaSettings {
             config.set(key, value);
         }
     }
+}
+
+/// Settings whose values no message may show.
+const SECRETS: [&str; 6] = [
+    "sasl.password",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+];
+
+/// The client's words on why it could not be made, should they ever quote a secret.
+pub(super) fn without_secrets(mut failure: Failure, config: &ClientConfig) -> Failure {
+    for secret in SECRETS
+        .iter()
+        .filter_map(|key| config.get(key))
+        .filter(|s| !s.is_empty())
+    {
+        failure.message = failure.message.replace(secret, "***");
+    }
+    failure
 }
 
 /// Receives what one Kafka client says of itself.
@@ -213,10 +238,53 @@ impl ClientContext for Context {
         if code == Code::AllBrokersDown {
             return;
         }
+        // A connection lost while credentials were exchanged is reported as if they had been refused.
+        let lost = ["transport failure", "imed out", "Disconnected"];
+        let code = match kind_of_cause(code) {
+            LogErrorKind::Authentication if lost.iter().any(|words| reason.contains(words)) => {
+                Code::BrokerTransportFailure
+            }
+            _ => code,
+        };
         let mut last = self
             .connection_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *last = Some((code, reason.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_is_explained_by_what_happened_to_the_connections() {
+        let context = Context::default();
+        let failed = || context.explain(Failure::timed_out("no answer"));
+        context.error(
+            KafkaError::Global(Code::BrokerTransportFailure),
+            "connection refused",
+        );
+        assert_eq!(failed().kind(), LogErrorKind::Unreachable);
+        assert_eq!(failed().message, "no answer: connection refused");
+
+        let lost = "SASL mechanism handshake failed: Local: Broker transport failure";
+        context.error(KafkaError::Global(Code::Authentication), lost);
+        assert_eq!(failed().kind(), LogErrorKind::Unreachable);
+
+        context.error(
+            KafkaError::Global(Code::Authentication),
+            "invalid credentials",
+        );
+        context.error(
+            KafkaError::Global(Code::AllBrokersDown),
+            "1/1 brokers are down",
+        );
+        assert_eq!(failed().kind(), LogErrorKind::Authentication);
+        assert!(context.refused_credentials());
+
+        context.connected();
+        assert_eq!(failed().message, "no answer");
     }
 }

@@ -83,7 +83,6 @@ pub(in crate::sink) fn kind_of_cause(code: Code) -> LogErrorKind {
         | Code::InvalidProducerEpoch
         | Code::TransactionCoordinatorFenced => LogErrorKind::Fenced,
         Code::Authentication
-        | Code::SSL
         | Code::SaslAuthenticationFailed
         | Code::UnsupportedSASLMechanism
         | Code::IllegalSASLState => LogErrorKind::Authentication,
@@ -110,6 +109,8 @@ pub(in crate::sink) fn kind_of_cause(code: Code) -> LogErrorKind {
         Code::BrokerTransportFailure
         | Code::AllBrokersDown
         | Code::Resolve
+        // A handshake may fail as the broker goes away, too.
+        | Code::SSL
         | Code::OperationTimedOut
         | Code::TimedOutQueue
         | Code::MessageTimedOut

@@ -2,13 +2,11 @@
 //!
 //! A [`KafkaLog`] is a channel to one thread that owns the transactional producer and the clients that
 //! read. The thread carries out one step after another and decides nothing (no retry beyond the client's
-//! own, no fencing rule): that is the business of [`super::transactor`].
+//! own, no fencing rule): that is the business of the state machine above.
 //!
 //! Invariants kept here: a commit is reported as certain only if its EndTxn was answered, and never sent
 //! when a record of the transaction was refused (I2, I3); a batch outlives its use by the client; no error
 //! and no log line holds a row value or a secret (I9).
-//!
-//! [`super::transactor`]: super
 
 mod client;
 pub(in crate::sink) mod failure;
@@ -224,5 +222,76 @@ impl Log for KafkaLog {
 
     async fn broker_count(&mut self) -> Result<usize, LogError> {
         self.step("broker_count", Worker::broker_count).await?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use binlog_bridge_core::encode::TopicPartition;
+
+    #[tokio::test]
+    async fn a_connection_lost_during_a_commit_is_reported_though_the_commit_succeeds() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", 1, 1).unwrap();
+        let mut log = KafkaLog::new(settings(&cluster.bootstrap_servers())).unwrap();
+        log.init().await.unwrap();
+        for lost in [false, true, true, false] {
+            log.begin().await.unwrap();
+            log.append(batch()).await.unwrap();
+            if lost {
+                // The mock broker answers this "error" by closing the connection.
+                let cut = RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT;
+                cluster.request_errors(RDKafkaApiKey::EndTxn, &[cut]);
+            }
+            let answer = log.commit().await;
+            answer.result.unwrap();
+            assert_eq!(answer.transport_error, lost);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_of_transaction_that_is_answered_late_by_a_retry_is_no_transport_error() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", 1, 1).unwrap();
+        let mut log = KafkaLog::new(settings(&cluster.bootstrap_servers())).unwrap();
+        log.init().await.unwrap();
+        log.begin().await.unwrap();
+        log.append(batch()).await.unwrap();
+        let busy = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS;
+        cluster.request_errors(RDKafkaApiKey::EndTxn, &[busy]);
+        let answer = log.commit().await;
+        assert!(!answer.transport_error);
+        assert!(
+            answer.elapsed > Duration::from_millis(500),
+            "{:?}",
+            answer.elapsed
+        );
+        answer.result.unwrap();
+    }
+
+    fn settings(bootstrap_servers: &str) -> KafkaSettings {
+        KafkaSettings {
+            bootstrap_servers: bootstrap_servers.to_owned(),
+            transactional_id: "test".to_owned(),
+            client: BTreeMap::new(),
+            batch_bytes_max: 1 << 20,
+            record_bytes_max: 1 << 20,
+            transaction_timeout_ms: 60_000,
+            request_timeout_ms: 30_000,
+        }
+    }
+
+    fn batch() -> Batch {
+        let mut batch = Batch::default();
+        let to = TopicPartition {
+            topic: "topic".into(),
+            partition: 0,
+        };
+        batch.push(&to, Some(b"key"), Some(b"value")).unwrap();
+        batch
     }
 }
