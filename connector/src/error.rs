@@ -117,13 +117,28 @@ impl Error {
         }
     }
 
-    /// True if a producer was fenced: the owner record says by whom.
+    /// True if the producer was fenced or cannot be used any more: the owner record says whether another
+    /// instance did it.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
+        matches!(
+            self.log_kind(),
+            Some(LogErrorKind::Fenced | LogErrorKind::Fatal)
+        )
+    }
+
+    /// True if the cluster gave the producer's epoch to another one, or ended it.
+    #[must_use]
+    pub fn is_fenced_by_epoch(&self) -> bool {
+        self.log_kind() == Some(LogErrorKind::Fenced)
+    }
+
+    fn log_kind(&self) -> Option<LogErrorKind> {
         match self {
-            Self::Sink(error) => error.is_fenced(),
-            Self::Catalog(CatalogError::Log(error)) => error.kind == LogErrorKind::Fenced,
-            _ => false,
+            Self::Sink(SinkError::Log(error)) | Self::Catalog(CatalogError::Log(error)) => {
+                Some(error.kind)
+            }
+            _ => None,
         }
     }
 }

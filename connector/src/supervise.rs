@@ -109,7 +109,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
             // 1. Input first: a run ends by itself on a shutdown once it is ready.
             result = run.once(&mut fenced) => result,
             // 2. Before that it waits for servers that may be away.
-            () = shutdown.asked(), if !health.is_ready() => Ok(()),
+            () = asked_before_ready(shutdown, health) => Ok(()),
         };
         let ready_since = run.ready_since;
         was_ready |= ready_since.is_some();
@@ -136,6 +136,14 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     }
     health.not_ready("shutting down");
     Ok(())
+}
+
+/// A run that is ready commits what it has before it ends; one that is not has nothing.
+async fn asked_before_ready(shutdown: &Shutdown, health: &Health) {
+    shutdown.asked().await;
+    if health.is_ready() {
+        std::future::pending().await
+    }
 }
 
 /// The remedy, if the error ends the task.
@@ -297,6 +305,10 @@ async fn judge_fencing<L: Log>(
     }
     if let Err(rival @ SinkError::TakenOver { .. }) = transactor.look_for_rival().await {
         return rival.into();
+    }
+    // A client that gave up for another reason says nothing about who else writes.
+    if !error.is_fenced_by_epoch() {
+        return error;
     }
     fenced.push_back(Instant::now());
     fenced.retain(|at| at.elapsed() < FENCED_WINDOW);

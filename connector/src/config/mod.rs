@@ -418,10 +418,14 @@ fn registry(
 
 /// Adds a suggestion where a key is misspelt. The parser says: unknown field `a`, expected one of b, c at line 1.
 fn explain(message: &str) -> String {
-    let Some((_, list)) = message.split_once("unknown field `") else { return message.to_owned() };
+    let Some((_, list)) = message.split_once("unknown field `") else {
+        return message.to_owned();
+    };
     let is_separator = |c: char| !c.is_ascii_alphanumeric() && c != '_';
     let mut words = list.split(is_separator).filter(|word| !word.is_empty());
-    let Some(given) = words.next() else { return message.to_owned() };
+    let Some(given) = words.next() else {
+        return message.to_owned();
+    };
     match words.min_by_key(|known| distance(given, known)) {
         Some(best) if distance(given, best) <= 1 + given.len() / 3 => {
             format!("{message}; did you mean `{best}`?")

@@ -94,15 +94,18 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
 
     fn is_due(&self) -> bool {
         let is_ready = self.sink.has_open_transaction() || !self.batch.is_empty();
-        let has_moved = self.checkpoint.position != *self.decoder.position();
-        (is_ready || has_moved) && Instant::now() >= self.due_at()
+        (is_ready || self.has_moved()) && Instant::now() >= self.due_at()
     }
 
     /// Only a batch that nobody else will wake the loop for.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.sink.is_busy() && !self.decoder.in_transaction() && {
-            !self.batch.is_empty() || self.checkpoint.position != *self.decoder.position()
-        }
+        let has_work = !self.batch.is_empty() || self.has_moved();
+        !self.sink.is_busy() && !self.decoder.in_transaction() && has_work
+    }
+
+    /// True if the checkpoint lies behind. Every step forward moves file or offset.
+    fn has_moved(&self) -> bool {
+        self.checkpoint.position.at() != self.decoder.position().at()
     }
 
     pub(super) fn due_at(&self) -> Instant {
@@ -116,8 +119,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// Waits for the step at hand, and commits what is whole.
     pub(super) async fn finish(&mut self) -> Result<(), Error> {
         self.sink.idle().await?;
-        let has_moved = self.checkpoint.position != *self.decoder.position();
-        if !self.decoder.in_transaction() && (has_moved || !self.batch.is_empty()) {
+        if !self.decoder.in_transaction() && (self.has_moved() || !self.batch.is_empty()) {
             self.commit();
         }
         self.sink.idle().await?.abandon().await;

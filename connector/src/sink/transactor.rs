@@ -11,7 +11,7 @@ use binlog_bridge_core::encode::{ArenaFull, Batch, TopicPartition};
 use binlog_bridge_core::state::{self, State, StateError};
 use tokio::time::Instant;
 
-use super::log::{CommitAnswer, Isolation, Log, LogError, LogErrorKind};
+use super::log::{CommitAnswer, Isolation, Log, LogError};
 
 /// A commit slower than this may have been repeated by the client, whose first repetition comes after
 /// `retry.backoff.ms` = 1000.
@@ -280,18 +280,4 @@ impl<L: Log> Transactor<L> {
 
 fn is_certain(answer: &CommitAnswer) -> bool {
     answer.result.is_ok() && !answer.transport_error && answer.elapsed < COMMIT_CERTAIN_MAX
-}
-
-impl SinkError {
-    /// True if the producer was fenced or cannot be used any more: the owner record decides what follows.
-    #[must_use]
-    pub fn is_fenced(&self) -> bool {
-        matches!(
-            self,
-            Self::Log(LogError {
-                kind: LogErrorKind::Fenced | LogErrorKind::Fatal,
-                ..
-            })
-        )
-    }
 }
