@@ -13,6 +13,7 @@ from harness.stack import PASSWORD, Stack, remove_left_overs
 from harness.task import ROW_CANARY, Task
 
 numbers = itertools.count(1)
+measured: list[str] = []
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +60,17 @@ def task(request: pytest.FixtureRequest, stack: Stack, tmp_path: pathlib.Path) -
         printed = each.everything_printed()
         for word in (PASSWORD, ROW_CANARY, "panicked"):
             assert word not in printed, f"the connector printed {word!r}:\n{lines_with(word, printed)}"
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Prints a line at the end of the run, whether the test passes or not."""
+    return lambda line: measured.append(f"{request.node.name}: {line}")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for line in measured:
+        terminalreporter.write_line(line)
 
 
 def lines_with(word: str, text: str) -> str:

@@ -6,6 +6,7 @@
 import os
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -26,18 +27,18 @@ def stack(stacks):
 
 
 @pytest.mark.timeout(150)
-def test_short_bank_is_right_at_each_checkpoint_though_the_connector_is_killed_ten_times(task: Task):
-    run_bank(task, Plan(kills=10))
+def test_short_bank_is_right_at_each_checkpoint_though_the_connector_is_killed_ten_times(task: Task, say):
+    run_bank(task, say, Plan(kills=10))
 
 
 @pytest.mark.timeout(600)
-def test_each_change_of_the_bank_arrives_once_and_in_order_whatever_is_killed(task: Task):
-    run_bank(task, Plan(kills=50, broker_restarts=3, mysql_restarts=3))
+def test_each_change_of_the_bank_arrives_once_and_in_order_whatever_is_killed(task: Task, say):
+    run_bank(task, say, Plan(kills=50, broker_restarts=3, mysql_restarts=3))
 
 
-def run_bank(task: Task, plan: Plan) -> None:
+def run_bank(task: Task, say: Callable[[str], None], plan: Plan) -> None:
     seed = int(os.environ.get("BINLOG_BRIDGE_TEST_SEED", time.time_ns() % 1_000_000))
-    print(f"BINLOG_BRIDGE_TEST_SEED={seed} repeats this plan: {plan}")
+    say(f"BINLOG_BRIDGE_TEST_SEED={seed} repeats this plan: {plan}")
     create_tables(task.stack, task.database)
     connector = task.connector(kafka={"partitions": PARTITIONS}).start(ready_within=30)
     open_accounts(task.stack, task.database)
@@ -48,7 +49,7 @@ def run_bank(task: Task, plan: Plan) -> None:
         workload.check()
         final, changes = read_everything(task)
         watcher.stop()
-    print(f"{watcher.checks} checks at checkpoints; {len(changes)} changes; {connector.runs} runs of the connector")
+    say(f"{watcher.checks} checks at checkpoints; {len(changes)} changes; {connector.runs} runs of the connector")
     watcher.check()
     problems = check_history(changes, final)
     assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])

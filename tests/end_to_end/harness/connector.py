@@ -33,14 +33,15 @@ class Connector:
         self.process: subprocess.Popen[bytes] | None = None
         self.runs = 0
 
-    def start(self, *, ready_within: float | None = None) -> "Connector":
-        """Starts the process; waits until it says that it is ready only if `ready_within` says how long."""
+    def start(self, *, ready_within: float | None = None, variables: dict[str, str] | None = None) -> "Connector":
+        """Starts the process; waits until it says that it is ready only if `ready_within` says how long.
+        `variables` are set in its environment."""
         assert not self.is_running(), "the connector runs already"
         self.runs += 1
         with open(self.output("out"), "wb") as out, open(self.output("err"), "wb") as err:
             self.process = subprocess.Popen(
                 [binary(), "run", "--config", self.config_file],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment(),
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**environment(), **(variables or {})},
             )
         if ready_within is not None:
             self.wait_ready(ready_within)

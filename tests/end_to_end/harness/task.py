@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 
 from .connector import Connector, free_address
-from .reader import Follower, read_checkpoint, state_topic
+from .reader import Follower, read_all, read_checkpoint, state_topic
 from .stack import PASSWORD, USER, Stack
 
 # Stands in rows of tests; nothing the connector prints may hold it.
@@ -78,6 +78,10 @@ class Task:
             events = follower.drain().events
         assert len(events) == count, f"{len(events)} events instead of {count}: {[summary(e) for e in events]}"
         return events
+
+    def read_ends(self) -> list[dict[str, Any]]:
+        """The values of all records in the transactions topic."""
+        return [event.value for event in read_all(self.stack, self.transactions_topic)]
 
     def checkpoint(self) -> dict[str, Any] | None:
         return read_checkpoint(self.stack, self.name)
