@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+pytest.register_assert_rewrite("harness")
+
 from harness import connector
 from harness.stack import PASSWORD, Stack, remove_left_overs
 from harness.task import ROW_CANARY, Task
@@ -39,9 +41,16 @@ def shared_stack(stacks) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(scope="session")
+def rough_stack(stacks) -> Iterator[Stack]:
+    """For tests that stop servers or change their settings, and put everything back."""
+    with stacks("rough") as stack:
+        yield stack
+
+
 @pytest.fixture(scope="module")
 def stack(shared_stack: Stack) -> Stack:
-    """Modules that stop servers or change their settings override this with a set of their own."""
+    """Modules that are hard on the servers override this."""
     return shared_stack
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.reader import Follower
 from harness.task import Task
 
 
@@ -121,8 +122,6 @@ def test_a_table_may_be_followed_alone_and_have_a_topic_name_of_its_own(task: Ta
     task.connector_with(config).start(ready_within=30)
     task.sql("INSERT INTO noise VALUES (1, '{}')")
     task.sql("INSERT INTO orders VALUES (1)")
-    from harness.reader import Follower
-
     with Follower(task.stack, [f"{task.name}.other-name"]) as follower:
         follower.until(lambda: follower.events, "the row")
         assert [event.key for event in follower.drain().events] == [{"id": 1}]

@@ -3,30 +3,14 @@
 import json
 import re
 import signal
+import subprocess
 
 import pytest
 
-from harness.connector import Connector, binary, environment, error_and_remedy
+from harness.connector import binary, environment
+from harness.ending import HALTED, INVALID, REFUSED, ended, refused
 from harness.stack import PASSWORD, USER
 from harness.task import ROW_CANARY, Task, ids_of
-
-INVALID, REFUSED, HALTED = 2, 3, 4
-
-
-def refused(connector: Connector, code: int, *words: str, seconds: float = 30) -> tuple[str, str]:
-    """Starts it and expects it to end with this code, naming these words in cause or remedy."""
-    connector.start()
-    return ended(connector, code, *words, seconds=seconds)
-
-
-def ended(connector: Connector, code: int, *words: str, seconds: float = 30) -> tuple[str, str]:
-    found = connector.wait_exit(seconds)
-    assert found == code, f"ended with {found} instead of {code}; it printed:\n{connector.tail()}"
-    error, remedy = error_and_remedy(connector.stderr())
-    for word in words:
-        assert word.lower() in (error + remedy).lower(), f"{word!r} is in neither of\n{error}\n{remedy}"
-    return error, remedy
-
 
 @pytest.fixture
 def orders(task: Task) -> Task:
@@ -185,16 +169,12 @@ def test_a_second_instance_of_a_task_takes_over_and_the_first_ends_naming_it(ord
 
 
 def test_help_and_version_end_well():
-    import subprocess
-
     for arguments in (["--help"], ["--version"], ["run", "--help"], ["tail", "--help"], ["offsets", "--help"]):
         done = subprocess.run([binary(), *arguments], capture_output=True, text=True, timeout=10, env=environment())
         assert done.returncode == 0 and done.stdout.strip(), arguments
 
 
 def test_an_unknown_option_is_refused():
-    import subprocess
-
     done = subprocess.run([binary(), "run", "--confg", "x"], capture_output=True, text=True, timeout=10, env=environment())
     assert done.returncode == INVALID and "--config" in done.stderr
 

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
+from harness.ending import HALTED, ended
 from harness.reader import read_all
 from harness.replay import check_equals_select
 from harness.task import Task, ids_of
 from harness.torment import Plan
 from test_bank import run_bank
-from test_errors import HALTED, ended
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ MARGIN_SECONDS = 3
 
 
 @pytest.fixture(scope="module")
-def stack(stacks):
-    with stacks("network") as stack:
-        yield stack
+def stack(rough_stack):
+    return rough_stack
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ SERVICES = ("mysql", "kafka", "registry")
 
 
 @pytest.fixture(scope="module")
-def stack(stacks):
-    with stacks("outages") as stack:
-        yield stack
+def stack(rough_stack):
+    return rough_stack
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """An independent client reads every topic of a varied workload: rows, source blocks, partitions, settings, subjects."""
 
 import datetime
+import json
 import random
 import re
 import time
@@ -12,6 +13,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 from confluent_kafka.admin import ConfigResource, ResourceType
 
 from harness.binlog import events_of
+from harness.connector import Connector
 from harness.partitioner import partition_of
 from harness.reader import Event, read_all, read_state
 from harness.replay import check_equals_select
@@ -70,7 +72,7 @@ def recorded(stack, tmp_path_factory) -> Recorded:
             for statement in statements():
                 cursor.execute(*statement)
         recorded = Recorded(task, began, time.time(), thread)
-        read_back(recorded)
+        read_back(recorded, connector)
         connector.terminate()
         assert ROW_CANARY not in connector.everything_printed()
         assert "panicked" not in connector.everything_printed()
@@ -79,14 +81,16 @@ def recorded(stack, tmp_path_factory) -> Recorded:
     return recorded
 
 
-def read_back(recorded: Recorded) -> None:
+def read_back(recorded: Recorded, connector: Connector) -> None:
     """The last statement is an insert that everything before it precedes."""
     task = recorded.task
     with task.follower(*TABLES) as follower:
-        follower.until(
-            lambda: any(event.value["after"] and event.value["after"].get("customer") == "last" for event in follower.events),
-            "the row inserted last", 60,
-        )
+        def last_row_read() -> bool:
+            connector.check_running()
+            rows = (event.value["after"] or {} for event in follower.of(task.topic("orders")))
+            return any(row.get("customer") == "last" for row in rows)
+
+        follower.until(last_row_read, "the row inserted last", 60)
         follower.drain()
         recorded.events = {table: follower.of(task.topic(table)) for table in TABLES}
     recorded.ends = read_all(task.stack, task.transactions_topic)
@@ -405,8 +409,6 @@ def test_subjects_are_named_by_topic_and_backward_compatible(recorded: Recorded)
 
 
 def test_schemas_have_the_names_of_the_contract(recorded: Recorded):
-    import json
-
     task = recorded.task
     key, value = (
         json.loads(task.stack.registry_get(f"subjects/{task.topic('composite')}-{part}/versions/latest")["schema"])

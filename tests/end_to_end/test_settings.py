@@ -2,14 +2,13 @@
 
 import pytest
 
+from harness.ending import HALTED, REFUSED, ended, refused
 from harness.task import Task, ids_of
-from test_errors import HALTED, REFUSED, ended, refused
 
 
 @pytest.fixture(scope="module")
-def stack(stacks):
-    with stacks("settings") as stack:
-        yield stack
+def stack(rough_stack):
+    return rough_stack
 
 
 @pytest.fixture

@@ -150,10 +150,11 @@ def to_yaml(tree: dict[str, Any], indent: str = "") -> str:
     """Block style for what is nested, JSON (which YAML includes) for the leaves."""
     lines = []
     for name, value in tree.items():
+        name = name if name.isidentifier() else json.dumps(name)
         if isinstance(value, dict) and value:
-            lines.append(f"{indent}{json.dumps(name)}:\n{to_yaml(value, indent + '  ')}")
+            lines.append(f"{indent}{name}:\n{to_yaml(value, indent + '  ')}")
         else:
-            lines.append(f"{indent}{json.dumps(name)}: {json.dumps(value)}\n")
+            lines.append(f"{indent}{name}: {json.dumps(value)}\n")
     return "".join(lines)
 
 

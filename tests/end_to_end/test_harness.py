@@ -1,12 +1,15 @@
-"""The checkers find what they are there to find: planted defects in recorded events, and in a stand-in's stream."""
+"""The tests' own tools: the checkers find planted defects in recorded events and in a stand-in's stream."""
 
 import dataclasses
 
+import pymysql
 import pytest
 
-from harness.bank import CONSTANT
+from harness.bank import CONSTANT, Workload, create_tables, open_accounts, read_accounts
+from harness.connector import error_and_remedy, to_yaml
 from harness.ledger import Change, Ledger, check_history
 from harness.partitioner import murmur2, partition_of
+from harness.proxy import Proxy
 from harness.stand_in import PARTITIONS, StandIn, checkpoint, transactions
 from harness.wait import wait_until
 from harness.watcher import Watcher
@@ -168,3 +171,46 @@ def test_the_watcher_finds_rows_that_were_committed_without_their_checkpoint(sta
         wait_until(lambda: watcher.problems or watcher.failure, "a problem is found")
     with pytest.raises(AssertionError, match="visible, but"):
         watcher.check()
+
+
+def test_the_workload_keeps_the_sum_and_goes_on_though_its_server_is_killed(rough_stack):
+    rough_stack.sql("CREATE DATABASE workload")
+    create_tables(rough_stack, "workload")
+    open_accounts(rough_stack, "workload")
+    with Workload(rough_stack, "workload", seed=3) as workload:
+        wait_until(lambda: sum(workload.answered) > 50, "fifty transfers")
+        rough_stack.stop("mysql", "KILL")
+        rough_stack.start("mysql")
+        before = sum(workload.answered)
+        wait_until(lambda: sum(workload.answered) > before + 50, "fifty more transfers")
+    workload.check()
+    accounts = read_accounts(rough_stack, "workload")
+    assert sum(balance for balance, _ in accounts.values()) == CONSTANT
+    transfers = sum(version - 1 for _, version in accounts.values()) // 2
+    assert 0 <= transfers - sum(workload.answered) <= len(workload.threads)
+
+
+def test_the_proxy_forwards_cuts_and_swallows(stack):
+    with Proxy(stack.mysql_port) as proxy:
+        def connect():
+            return pymysql.connect(host="127.0.0.1", port=proxy.port, user="root", read_timeout=1)
+
+        for harm in (proxy.cut, proxy.swallow):
+            connection = connect()
+            connection.query("SELECT 1")
+            harm()
+            with pytest.raises(pymysql.err.OperationalError):
+                connection.query("SELECT 1")
+        connect().query("SELECT 1")
+
+
+def test_configuration_is_written_as_yaml_with_a_line_for_each_value():
+    assert to_yaml({"a": {"b.c": "x", "d": {}}, "e": [1]}) == 'a:\n  "b.c": "x"\n  d: {}\ne: [1]\n'
+
+
+def test_cause_and_remedy_must_be_the_last_lines():
+    assert error_and_remedy("{}\nerror: the password is wrong.\nremedy: give the right one.\n\n") == (
+        "the password is wrong.", "give the right one.",
+    )
+    with pytest.raises(AssertionError):
+        error_and_remedy("error: the password is wrong.\nremedy: give the right one.\n{}\n")
