@@ -4,4 +4,15 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 #![deny(clippy::wildcard_enum_match_arm, clippy::enum_glob_use)]
 
+pub mod avro;
+pub mod decode;
 pub mod encode;
+pub mod event;
+mod input;
+pub mod position;
+pub mod schema;
+pub mod selection;
+pub mod state;
+pub mod value;
+
+pub use input::Truncated;

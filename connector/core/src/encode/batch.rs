@@ -32,11 +32,21 @@ impl Arena {
     /// [`ArenaFull`] if the arena would outgrow 32-bit offsets; batches are closed long before.
     pub fn push(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), ArenaFull> {
         let start = u32::try_from(self.bytes.len()).map_err(|_| ArenaFull)?;
-        let value_len = value.map(|v| u32::try_from(v.len())).transpose().map_err(|_| ArenaFull)?;
-        let key_len = key.map(|k| u32::try_from(k.len())).transpose().map_err(|_| ArenaFull)?;
+        let value_len = value
+            .map(|v| u32::try_from(v.len()))
+            .transpose()
+            .map_err(|_| ArenaFull)?;
+        let key_len = key
+            .map(|k| u32::try_from(k.len()))
+            .transpose()
+            .map_err(|_| ArenaFull)?;
         self.bytes.extend_from_slice(value.unwrap_or_default());
         self.bytes.extend_from_slice(key.unwrap_or_default());
-        self.records.push(Record { start, value_len, key_len });
+        self.records.push(Record {
+            start,
+            value_len,
+            key_len,
+        });
         Ok(())
     }
 
@@ -122,7 +132,9 @@ impl Batch {
 
     /// The arenas that hold at least one record.
     pub fn arenas(&self) -> impl Iterator<Item = (&TopicPartition, &Arena)> {
-        self.arenas.iter().filter(|(_, arena)| !arena.records.is_empty())
+        self.arenas
+            .iter()
+            .filter(|(_, arena)| !arena.records.is_empty())
     }
 
     /// Sum of all keys and values, in bytes.
@@ -167,7 +179,11 @@ mod tests {
         arena.push(Some(b"k"), Some(b"value")).unwrap();
         arena.push(None, Some(b"")).unwrap();
         arena.push(Some(b"gone"), None).unwrap();
-        let all: Vec<_> = arena.records().iter().map(|r| arena.get(*r).unwrap()).collect();
+        let all: Vec<_> = arena
+            .records()
+            .iter()
+            .map(|r| arena.get(*r).unwrap())
+            .collect();
         assert_eq!(
             all,
             [

@@ -1,5 +1,16 @@
 //! What bytes does the consumer get? Row images become keys and values, batched by topic-partition.
+//!
+//! Bytes to bytes: a [`TablePlan`] is made once for a definition version, and each row is copied by it from the
+//! packed image into Avro binary, without a value in between and without an allocation per row.
 
 mod batch;
+mod envelope;
+mod error;
+mod partition;
+mod plan;
 
 pub use batch::{Arena, ArenaFull, Batch, Record, TopicPartition};
+pub use envelope::{Encoder, RowsSource, TransactionsTopic};
+pub use error::{EncodeError, EncodeErrorKind};
+pub use partition::partition_of;
+pub use plan::{Destination, PlanError, TablePlan};

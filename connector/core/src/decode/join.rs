@@ -1,0 +1,137 @@
+//! Large events arrive in parts: they are joined up to a limit, or dropped unread if nobody wants them.
+
+use super::error::DecodeErrorKind;
+use crate::event::{CHECKSUM_LEN, EventHeader, EventType, Part};
+use crate::input::Input;
+
+/// What a piece of a block completes.
+#[derive(Debug)]
+pub enum Joined<'a> {
+    /// A whole event.
+    Event(&'a [u8]),
+    /// Not yet a whole event.
+    Pending,
+    /// The end of an event that nobody wanted; its bytes are gone.
+    Skipped(EventHeader),
+}
+
+/// Joins the parts of large events.
+#[derive(Debug)]
+pub struct Joiner {
+    limit: usize,
+    buffer: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Idle,
+    Keeping,
+    Skipping(EventHeader),
+}
+
+/// A joined event's memory is given back if it is larger than this many bytes.
+const BUFFER_KEEP_BYTES_MAX: usize = 64 * 1024;
+
+impl Joiner {
+    /// A joiner that keeps events of up to `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, buffer: Vec::new(), state: State::Idle }
+    }
+
+    /// Takes the next piece. `wanted` is asked once per large event, with the table id if it holds rows.
+    ///
+    /// # Errors
+    /// If a wanted event is over the limit, or pieces are out of order.
+    pub fn piece<'a>(
+        &'a mut self,
+        part: Part,
+        bytes: &'a [u8],
+        wanted: impl FnOnce(&EventHeader, Option<u64>) -> bool,
+    ) -> Result<Joined<'a>, DecodeErrorKind> {
+        match (self.state, part) {
+            (State::Idle, Part::Whole) => Ok(Joined::Event(bytes)),
+            (State::Idle, Part::First) => self.first(bytes, wanted),
+            (State::Keeping, Part::Middle) => self.keep(bytes).map(|()| Joined::Pending),
+            (State::Keeping, Part::Last) => {
+                self.keep(bytes)?;
+                self.state = State::Idle;
+                Ok(Joined::Event(&self.buffer))
+            }
+            (State::Skipping(_), Part::Middle) => Ok(Joined::Pending),
+            (State::Skipping(header), Part::Last) => {
+                self.state = State::Idle;
+                Ok(Joined::Skipped(header))
+            }
+            (State::Idle, Part::Middle | Part::Last)
+            | (State::Keeping | State::Skipping(_), Part::Whole | Part::First) => {
+                Err(DecodeErrorKind::Pieces)
+            }
+        }
+    }
+
+    fn first<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+        wanted: impl FnOnce(&EventHeader, Option<u64>) -> bool,
+    ) -> Result<Joined<'a>, DecodeErrorKind> {
+        let mut input = Input::new(bytes);
+        let header = EventHeader::read(&mut input)?;
+        let table_id = match header.event_type {
+            EventType::WriteRows
+            | EventType::UpdateRows
+            | EventType::DeleteRows
+            | EventType::PartialUpdateRows => Some(input.u48()?),
+            EventType::RowsQuery => {
+                self.state = State::Skipping(header);
+                return Ok(Joined::Pending);
+            }
+            EventType::Query
+            | EventType::Stop
+            | EventType::Rotate
+            | EventType::IntVar
+            | EventType::AppendBlock
+            | EventType::DeleteFile
+            | EventType::Rand
+            | EventType::UserVar
+            | EventType::FormatDescription
+            | EventType::Xid
+            | EventType::BeginLoadQuery
+            | EventType::ExecuteLoadQuery
+            | EventType::TableMap
+            | EventType::Incident
+            | EventType::Heartbeat
+            | EventType::Gtid
+            | EventType::AnonymousGtid
+            | EventType::PreviousGtids
+            | EventType::TransactionContext
+            | EventType::ViewChange
+            | EventType::XaPrepare
+            | EventType::TransactionPayload
+            | EventType::Ignorable(_)
+            | EventType::Unknown(_) => None,
+        };
+        if !wanted(&header, table_id) {
+            self.state = State::Skipping(header);
+            return Ok(Joined::Pending);
+        }
+        let size = usize::try_from(header.size).unwrap_or(usize::MAX);
+        if size > self.limit.saturating_add(CHECKSUM_LEN) {
+            return Err(DecodeErrorKind::TooLarge { size: header.size, limit: self.limit });
+        }
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_KEEP_BYTES_MAX);
+        self.buffer.reserve_exact(size);
+        self.state = State::Keeping;
+        self.keep(bytes).map(|()| Joined::Pending)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), DecodeErrorKind> {
+        if self.buffer.len().saturating_add(bytes.len()) > self.buffer.capacity() {
+            return Err(DecodeErrorKind::Pieces);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+}

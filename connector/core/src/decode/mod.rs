@@ -1,0 +1,482 @@
+//! What happened? Raw events become begin, table map, rows (still raw images), statement and end.
+//!
+//! The decoder checks length and CRC32 of every event, follows files and offsets, and knows where a source
+//! transaction (a *group* of events) begins and ends. It looks into no row and knows no selection.
+//! Formats: MySQL source, `libs/mysql/binlog/event/control_events.h` and `statement_events.h`.
+
+mod error;
+mod join;
+mod rows;
+mod table_map;
+
+pub use error::{DecodeError, DecodeErrorKind};
+pub use join::{Joined, Joiner};
+pub use rows::{RowsEvent, RowsKind};
+pub use table_map::{ColumnMetadata, TableMapEvent};
+
+use crate::event::{CHECKSUM_LEN, EventHeader, EventType, HEADER_LEN};
+use crate::input::{Input, Truncated};
+use crate::position::{FileOffset, Gtid, GtidSource, Position, Uuid};
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A source transaction begins; [`Decoder::transaction`] describes it.
+    Begin,
+    /// The rows that follow may be of this table.
+    TableMap(TableMapEvent<'a>),
+    /// Rows were inserted, updated or deleted.
+    Rows(RowsEvent<'a>),
+    /// Rows were changed in a way that is described by an event this version cannot apply.
+    OpaqueRows {
+        /// The table map that the event refers to.
+        table_id: u64,
+        /// The event's name.
+        event: &'static str,
+    },
+    /// A statement was logged as text.
+    Statement(Statement<'a>),
+    /// The source transaction is complete; [`Decoder::position`] is just after it.
+    End(Ending),
+    /// Another binlog file or another run of the server begins: table ids may be given anew.
+    NewFile,
+    /// Nothing that matters: a heartbeat or an event that carries no change.
+    Nothing,
+}
+
+/// A statement as text: DDL, or DML that was logged in STATEMENT format.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'a> {
+    /// The database that was selected when it ran; empty if none.
+    pub database: &'a [u8],
+    /// The text, in the client's character set. It may hold literals: never log it (I9).
+    pub text: &'a [u8],
+    /// True if it is a source transaction of its own: no [`Item::End`] follows.
+    pub ends_transaction: bool,
+}
+
+/// How a source transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its changes hold.
+    Commit,
+    /// It was rolled back; it is in the binlog since it changed tables of an engine without transactions.
+    Rollback,
+    /// It was prepared (XA); whether its changes hold is decided later.
+    Prepared,
+}
+
+/// The source transaction that is being read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transaction {
+    /// Its GTID, where the server numbers transactions.
+    pub gtid: Option<Gtid>,
+    /// Where its first event begins.
+    pub first: Option<FileOffset>,
+    /// When it was committed at the server that ran it first, in microseconds since 1970. Before MySQL 8.0.1
+    /// only seconds are known.
+    pub commit_time_us: i64,
+    /// The connection that ran it.
+    pub thread_id: Option<u32>,
+    /// True between XA START and its end.
+    pub is_xa: bool,
+}
+
+/// Where the decoder is between events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Between source transactions.
+    Outside,
+    /// After the GTID event, before BEGIN or the only statement.
+    Announced,
+    /// After BEGIN.
+    Inside,
+}
+
+/// Follows a stream of events from a position.
+#[derive(Debug)]
+pub struct Decoder {
+    position: Position,
+    /// Where the event at hand begins.
+    at: FileOffset,
+    state: State,
+    transaction: Transaction,
+    checksum: Checksum,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checksum {
+    /// No format description was seen yet.
+    Unknown,
+    Off,
+    Crc32,
+}
+
+impl Decoder {
+    /// A decoder for a stream that was opened at `position`.
+    #[must_use]
+    pub fn new(position: Position) -> Self {
+        let at = position.at().clone();
+        Self {
+            position,
+            at,
+            state: State::Outside,
+            transaction: Transaction::default(),
+            checksum: Checksum::Unknown,
+        }
+    }
+
+    /// The place after the last complete source transaction.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Where the event that was decoded last begins.
+    #[must_use]
+    pub fn at(&self) -> &FileOffset {
+        &self.at
+    }
+
+    /// The source transaction that is being read, or was read last.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// True between the first event of a source transaction and its end.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        self.state != State::Outside
+    }
+
+    /// Decodes the next event, given whole.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] with the event's place, if the event is damaged, unknown, or out of order. The decoder
+    /// is not to be used after it.
+    pub fn event<'a>(&mut self, bytes: &'a [u8]) -> Result<(EventHeader, Item<'a>), DecodeError> {
+        let mut input = Input::new(bytes);
+        let header = EventHeader::read(&mut input)
+            .map_err(|Truncated| self.error(DecodeErrorKind::Length { said: 0, is: bytes.len() }))?;
+        if usize::try_from(header.size) != Ok(bytes.len()) {
+            let said = header.size;
+            return Err(self.error(DecodeErrorKind::Length { said, is: bytes.len() }));
+        }
+        let end = self.locate(&header);
+        let body = self.verified_body(&header, bytes)?;
+        let item = self
+            .item(&header, body, &end)
+            .map_err(|kind| self.error(kind))?;
+        self.settle(&header, end);
+        Ok((header, item))
+    }
+
+    /// Takes note of an event of which only the header was kept: see [`Joined::Skipped`].
+    pub fn skipped(&mut self, header: &EventHeader) {
+        let end = self.locate(header);
+        self.settle(header, end);
+    }
+
+    /// Outside of a transaction each event in the file moves the place from which one can resume.
+    fn settle(&mut self, header: &EventHeader, end: FileOffset) {
+        let is_in_file = !header.is_artificial()
+            && header.event_type != EventType::Heartbeat
+            && header.event_type != EventType::Rotate;
+        if self.state == State::Outside && is_in_file && header.end != 0 {
+            self.position.observe(end);
+        }
+    }
+
+    /// An error at the event at hand, found outside of the decoder.
+    #[must_use]
+    pub fn failed(&self, kind: DecodeErrorKind) -> DecodeError {
+        self.error(kind)
+    }
+
+    fn error(&self, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError { at: self.at.clone(), kind }
+    }
+
+    /// Sets `at` to the beginning of the event, and returns its end. The header has the low 32 bits of the end;
+    /// files may be larger.
+    fn locate(&mut self, header: &EventHeader) -> FileOffset {
+        let file = self.at.file.clone();
+        let is_heartbeat = header.event_type == EventType::Heartbeat;
+        if header.is_artificial() || is_heartbeat || header.end == 0 {
+            return FileOffset { file, offset: self.at.offset };
+        }
+        let known = self.at.offset;
+        let mut end = (known & !u64::from(u32::MAX)) | u64::from(header.end);
+        if end < known {
+            end += 1 << 32;
+        }
+        self.at.offset = end.saturating_sub(u64::from(header.size));
+        FileOffset { file, offset: end }
+    }
+
+    fn verified_body<'a>(
+        &mut self,
+        header: &EventHeader,
+        bytes: &'a [u8],
+    ) -> Result<&'a [u8], DecodeError> {
+        let whole = bytes.get(HEADER_LEN..).unwrap_or_default();
+        if header.event_type == EventType::FormatDescription {
+            self.checksum = format_checksum(whole).map_err(|kind| self.error(kind))?;
+            // A format description always carries a checksum, whatever the algorithm (WL#2540).
+            if self.checksum == Checksum::Off {
+                return Ok(whole);
+            }
+        }
+        match self.checksum {
+            Checksum::Off => Ok(whole),
+            Checksum::Crc32 => {
+                checked(bytes).ok_or_else(|| self.error(DecodeErrorKind::Checksum))
+            }
+            // Before the format description the server sends one made-up ROTATE, with or without a
+            // checksum: one that is right is one.
+            Checksum::Unknown => Ok(checked(bytes).unwrap_or(whole)),
+        }
+    }
+
+    fn item<'a>(
+        &mut self,
+        header: &EventHeader,
+        body: &'a [u8],
+        end: &FileOffset,
+    ) -> Result<Item<'a>, DecodeErrorKind> {
+        let body = Input::new(body);
+        match header.event_type {
+            EventType::Gtid | EventType::AnonymousGtid => self.gtid(header, body),
+            EventType::Query => self.query(header, body, end),
+            EventType::ExecuteLoadQuery => self.load_query(body),
+            EventType::Xid => self.finish(Ending::Commit, end),
+            EventType::XaPrepare => self.finish(Ending::Prepared, end),
+            EventType::TableMap => self.inside().and(TableMapEvent::read(body).map(Item::TableMap)),
+            EventType::WriteRows => self.rows(body, RowsKind::Write),
+            EventType::UpdateRows => self.rows(body, RowsKind::Update),
+            EventType::DeleteRows => self.rows(body, RowsKind::Delete),
+            EventType::PartialUpdateRows => {
+                let mut body = body;
+                Ok(Item::OpaqueRows { table_id: body.u48()?, event: "PARTIAL_UPDATE_ROWS_EVENT" })
+            }
+            EventType::Rotate => self.rotate(header, body),
+            EventType::FormatDescription => self.format_description(body),
+            EventType::TransactionPayload => Err(DecodeErrorKind::CompressedTransaction),
+            EventType::Incident => Err(DecodeErrorKind::Incident),
+            EventType::Unknown(number) => Err(DecodeErrorKind::UnknownEvent { number }),
+            EventType::Stop => self.outside("STOP_EVENT").map(|()| Item::NewFile),
+            // These prepare a statement in STATEMENT format, whose text follows and is judged then, or
+            // carry no change.
+            EventType::IntVar
+            | EventType::Rand
+            | EventType::UserVar
+            | EventType::AppendBlock
+            | EventType::DeleteFile
+            | EventType::BeginLoadQuery
+            | EventType::RowsQuery
+            | EventType::Heartbeat
+            | EventType::PreviousGtids
+            | EventType::TransactionContext
+            | EventType::ViewChange
+            | EventType::Ignorable(_) => Ok(Item::Nothing),
+        }
+    }
+
+    fn inside(&self) -> Result<(), DecodeErrorKind> {
+        match self.state {
+            State::Inside => Ok(()),
+            State::Outside | State::Announced => Err(DecodeErrorKind::RowsOutsideTransaction),
+        }
+    }
+
+    fn outside(&self, event: &'static str) -> Result<(), DecodeErrorKind> {
+        match self.state {
+            State::Outside => Ok(()),
+            State::Announced | State::Inside => Err(DecodeErrorKind::UnfinishedTransaction { event }),
+        }
+    }
+
+    fn rows<'a>(&self, body: Input<'a>, kind: RowsKind) -> Result<Item<'a>, DecodeErrorKind> {
+        self.inside()?;
+        RowsEvent::read(body, kind).map(Item::Rows)
+    }
+
+    fn gtid<'a>(
+        &mut self,
+        header: &EventHeader,
+        mut body: Input<'a>,
+    ) -> Result<Item<'a>, DecodeErrorKind> {
+        self.outside("GTID_LOG_EVENT")?;
+        let _flags = body.u8()?;
+        let mut uuid = [0; 16];
+        uuid.copy_from_slice(body.take(16)?);
+        let sequence = body.u64()?;
+        let source = GtidSource { uuid: Uuid(uuid), tag: None };
+        self.state = State::Announced;
+        self.transaction = Transaction {
+            gtid: (header.event_type == EventType::Gtid).then_some(Gtid { source, sequence }),
+            first: Some(self.at.clone()),
+            commit_time_us: commit_time_us(body)?
+                .unwrap_or_else(|| i64::from(header.timestamp) * 1_000_000),
+            thread_id: None,
+            is_xa: false,
+        };
+        Ok(Item::Begin)
+    }
+
+    fn query<'a>(
+        &mut self,
+        header: &EventHeader,
+        mut body: Input<'a>,
+        end: &FileOffset,
+    ) -> Result<Item<'a>, DecodeErrorKind> {
+        let thread_id = body.u32()?;
+        let _seconds = body.u32()?;
+        let database_len = usize::from(body.u8()?);
+        let _error_code = body.u16()?;
+        let status_len = usize::from(body.u16()?);
+        body.take(status_len)?;
+        let database = body.take(database_len)?;
+        body.u8()?;
+        let text = body.rest();
+        if self.state != State::Inside {
+            self.begin_unannounced(header);
+            self.transaction.thread_id = Some(thread_id);
+        }
+        match (self.state, text) {
+            (State::Inside, b"COMMIT") => self.finish(Ending::Commit, end),
+            (State::Inside, b"ROLLBACK") => self.finish(Ending::Rollback, end),
+            (State::Inside, _) => Ok(statement(database, text, false)),
+            (State::Outside | State::Announced, b"BEGIN") => {
+                self.state = State::Inside;
+                Ok(Item::Nothing)
+            }
+            (State::Outside | State::Announced, _) if text.starts_with(b"XA START") => {
+                self.state = State::Inside;
+                self.transaction.is_xa = true;
+                Ok(Item::Nothing)
+            }
+            (State::Outside | State::Announced, _) => {
+                self.finish(Ending::Commit, end)?;
+                Ok(statement(database, text, true))
+            }
+        }
+    }
+
+    /// Servers before 5.7 announce nothing where GTIDs are off.
+    fn begin_unannounced(&mut self, header: &EventHeader) {
+        if self.state == State::Outside {
+            self.transaction = Transaction {
+                first: Some(self.at.clone()),
+                commit_time_us: i64::from(header.timestamp) * 1_000_000,
+                ..Transaction::default()
+            };
+        }
+    }
+
+    /// LOAD DATA in STATEMENT format: the fixed part of a query event, with 13 bytes more.
+    fn load_query<'a>(&mut self, mut body: Input<'a>) -> Result<Item<'a>, DecodeErrorKind> {
+        body.take(8)?;
+        let database_len = usize::from(body.u8()?);
+        body.take(2)?;
+        let status_len = usize::from(body.u16()?);
+        body.take(13 + status_len)?;
+        let database = body.take(database_len)?;
+        body.u8()?;
+        Ok(statement(database, body.rest(), false))
+    }
+
+    fn finish<'a>(
+        &mut self,
+        ending: Ending,
+        end: &FileOffset,
+    ) -> Result<Item<'a>, DecodeErrorKind> {
+        self.state = State::Outside;
+        self.position.advance(end.clone(), self.transaction.gtid.as_ref());
+        Ok(Item::End(ending))
+    }
+
+    fn rotate<'a>(
+        &mut self,
+        header: &EventHeader,
+        mut body: Input<'a>,
+    ) -> Result<Item<'a>, DecodeErrorKind> {
+        self.outside("ROTATE_EVENT")?;
+        let offset = body.u64()?;
+        let file = std::str::from_utf8(body.rest())
+            .map_err(|_| DecodeErrorKind::FileName)?
+            .trim_end_matches('\0')
+            .to_owned();
+        let next = FileOffset { file, offset };
+        self.at = next.clone();
+        // The made-up rotation at the start of a stream says where it begins: that is no progress.
+        if !header.is_artificial() {
+            self.position.observe(next);
+        }
+        Ok(Item::NewFile)
+    }
+
+    fn format_description<'a>(&mut self, mut body: Input<'a>) -> Result<Item<'a>, DecodeErrorKind> {
+        let version = body.u16()?;
+        if version != 4 {
+            return Err(DecodeErrorKind::BinlogVersion { version });
+        }
+        body.take(50)?;
+        let created = body.u32()?;
+        let header_len = body.u8()?;
+        if usize::from(header_len) != HEADER_LEN {
+            return Err(DecodeErrorKind::BinlogVersion { version });
+        }
+        if created != 0 {
+            self.outside("FORMAT_DESCRIPTION_EVENT of a new server run")?;
+        }
+        Ok(Item::NewFile)
+    }
+}
+
+fn statement<'a>(database: &'a [u8], text: &'a [u8], ends_transaction: bool) -> Item<'a> {
+    Item::Statement(Statement { database, text, ends_transaction })
+}
+
+/// The algorithm stands in the fifth byte from the end of a format description.
+fn format_checksum(body: &[u8]) -> Result<Checksum, DecodeErrorKind> {
+    let algorithm = body
+        .len()
+        .checked_sub(CHECKSUM_LEN + 1)
+        .and_then(|index| body.get(index))
+        .ok_or(DecodeErrorKind::Truncated)?;
+    match algorithm {
+        0 => Ok(Checksum::Off),
+        1 => Ok(Checksum::Crc32),
+        other => Err(DecodeErrorKind::ChecksumAlgorithm { number: *other }),
+    }
+}
+
+/// The body of an event whose last four bytes are the CRC32 of all before them.
+fn checked(bytes: &[u8]) -> Option<&[u8]> {
+    let (covered, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>()?;
+    let body = covered.get(HEADER_LEN..)?;
+    (crc32fast::hash(covered) == u32::from_le_bytes(*checksum)).then_some(body)
+}
+
+/// The rest of a GTID event since 5.7 and 8.0.1: the original commit time, which is that of the
+/// immediate server unless its top bit says that another one follows.
+fn commit_time_us(mut body: Input<'_>) -> Result<Option<i64>, Truncated> {
+    const LOGICAL_TIMESTAMPS: u8 = 2;
+    const OTHER_FOLLOWS: u64 = 1 << 55;
+    if body.is_empty() || body.u8()? != LOGICAL_TIMESTAMPS {
+        return Ok(None);
+    }
+    body.take(16)?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let immediate = body.u56()?;
+    let original =
+        if immediate & OTHER_FOLLOWS == 0 { immediate } else { body.u56()? };
+    Ok(i64::try_from(original).ok())
+}
+
+#[cfg(test)]
+mod tests;

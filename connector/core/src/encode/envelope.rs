@@ -1,0 +1,416 @@
+//! The envelope: before and after image, where it comes from, and what happened.
+//!
+//! All that is the same for the rows of one event, or of one transaction, is encoded once.
+
+use std::collections::BTreeMap;
+
+use super::batch::{ArenaFull, Batch, TopicPartition};
+use super::error::{EncodeError, EncodeErrorKind};
+use super::plan::{ImageNotes, TablePlan};
+use crate::avro::binary::{
+    BRANCH_0, BRANCH_1, write_bytes, write_length, write_long, write_optional_long,
+    write_optional_string, write_strings,
+};
+use crate::decode::{RowsEvent, RowsKind, Transaction};
+use crate::input::Input;
+use crate::position::FileOffset;
+
+/// Version of the format of what is published (`source.version`); not of the program.
+const FORMAT_VERSION: &str = "1";
+/// Avro record branches of `["null", record]`, and operations.
+const OP_CREATE: &str = "c";
+const OP_UPDATE: &str = "u";
+const OP_DELETE: &str = "d";
+const OP_TRUNCATE: &str = "t";
+
+/// Where an event with rows stands in the binlog.
+#[derive(Debug, Clone, Copy)]
+pub struct RowsSource<'a> {
+    /// The server that first wrote it.
+    pub server_id: u32,
+    /// Where the event begins.
+    pub at: &'a FileOffset,
+    /// The source transaction that it is in.
+    pub transaction: &'a Transaction,
+}
+
+/// The topic of transaction marks and the registry ids of its schemas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionsTopic {
+    /// Its only partition.
+    pub target: TopicPartition,
+    /// Registry id of the key's schema.
+    pub key_schema_id: u32,
+    /// Registry id of the value's schema.
+    pub value_schema_id: u32,
+}
+
+/// Encodes rows into batches.
+#[derive(Debug)]
+pub struct Encoder {
+    task: String,
+    record_bytes_max: usize,
+    transactions: Option<TransactionsTopic>,
+    current: Current,
+    value: Vec<u8>,
+    other: Vec<u8>,
+    key: Vec<u8>,
+    other_key: Vec<u8>,
+    source: Vec<u8>,
+    before: ImageNotes,
+    after: ImageNotes,
+}
+
+/// What is known of the source transaction at hand.
+#[derive(Debug, Default)]
+struct Current {
+    id: String,
+    gtid: Option<String>,
+    events: u64,
+    per_table: BTreeMap<String, u64>,
+    is_open: bool,
+}
+
+/// Scratch memory that a large row has made is given back above this many bytes.
+const SCRATCH_KEEP_BYTES_MAX: usize = 1024 * 1024;
+
+impl Encoder {
+    /// An encoder for a task; without `transactions` no transaction marks are made.
+    #[must_use]
+    pub fn new(
+        task: &str,
+        record_bytes_max: usize,
+        transactions: Option<TransactionsTopic>,
+    ) -> Self {
+        Self {
+            task: task.to_owned(),
+            record_bytes_max,
+            transactions,
+            current: Current::default(),
+            value: Vec::new(),
+            other: Vec::new(),
+            key: Vec::new(),
+            other_key: Vec::new(),
+            source: Vec::new(),
+            before: ImageNotes::default(),
+            after: ImageNotes::default(),
+        }
+    }
+
+    /// True if rows of the source transaction at hand were encoded.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        self.current.events > 0
+    }
+
+    /// Encodes all rows of an event, and returns how many records that made.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; the batch then holds a part of the event and is to be thrown away.
+    pub fn rows(
+        &mut self,
+        plan: &TablePlan,
+        event: &RowsEvent<'_>,
+        source: &RowsSource<'_>,
+        batch: &mut Batch,
+    ) -> Result<u64, EncodeError> {
+        let failed =
+            |kind| EncodeError { table: plan.name.clone(), at: source.at.clone(), kind };
+        plan.check(event).map_err(failed)?;
+        self.prepare_source(plan, source);
+        let mut of_table = self.current.per_table.get(&plan.full_name).copied().unwrap_or(0);
+        let before = of_table;
+        let mut input = Input::new(event.images);
+        let mut row = 0;
+        while !input.is_empty() {
+            let mut at = Row { plan, source, number: row, of_table: &mut of_table };
+            match event.kind {
+                RowsKind::Write => self.write(&mut at, &mut input, batch),
+                RowsKind::Delete => self.delete(&mut at, &mut input, batch),
+                RowsKind::Update => self.update(&mut at, &mut input, batch),
+            }
+            .map_err(failed)?;
+            row += 1;
+        }
+        self.count(plan, of_table);
+        self.shrink();
+        Ok(of_table - before)
+    }
+
+    /// Encodes a TRUNCATE: one record without key or rows on every partition in use.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if a record or the batch would be too large.
+    pub fn truncate(
+        &mut self,
+        plan: &TablePlan,
+        source: &RowsSource<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), EncodeError> {
+        let failed =
+            |kind| EncodeError { table: plan.name.clone(), at: source.at.clone(), kind };
+        self.prepare_source(plan, source);
+        let mut of_table = self.current.per_table.get(&plan.full_name).copied().unwrap_or(0);
+        begin_value(&mut self.value, plan);
+        self.value.extend_from_slice(&[BRANCH_0, BRANCH_0]);
+        let mut row = Row { plan, source, number: 0, of_table: &mut of_table };
+        self.before = ImageNotes::default();
+        self.after = ImageNotes::default();
+        self.tail(&mut row, OP_TRUNCATE, Invalid { before: false, after: false }, false);
+        for target in plan.targets() {
+            batch
+                .push(target, None, Some(&self.value))
+                .map_err(|full| failed(EncodeErrorKind::Arena(full)))?;
+        }
+        self.count(plan, of_table);
+        Ok(())
+    }
+
+    /// The source transaction is over: makes its END record, if it had rows.
+    ///
+    /// # Errors
+    /// [`ArenaFull`].
+    pub fn end(
+        &mut self,
+        transaction: &Transaction,
+        end: &FileOffset,
+        batch: &mut Batch,
+    ) -> Result<(), ArenaFull> {
+        if let (Some(topic), true) = (&self.transactions, self.current.events > 0) {
+            begin_record(&mut self.key, topic.key_schema_id);
+            write_bytes(&mut self.key, self.current.id.as_bytes());
+            begin_record(&mut self.value, topic.value_schema_id);
+            write_end(&mut self.value, &self.current, transaction, end);
+            batch.push(&topic.target, Some(&self.key), Some(&self.value))?;
+        }
+        self.current = Current::default();
+        Ok(())
+    }
+
+    fn count(&mut self, plan: &TablePlan, of_table: u64) {
+        match self.current.per_table.get_mut(&plan.full_name) {
+            Some(count) => *count = of_table,
+            None => {
+                self.current.per_table.insert(plan.full_name.clone(), of_table);
+            }
+        }
+    }
+
+    /// A long transaction must not hold on to what one large row needed.
+    fn shrink(&mut self) {
+        for scratch in [&mut self.value, &mut self.other, &mut self.key, &mut self.other_key] {
+            if scratch.capacity() > SCRATCH_KEEP_BYTES_MAX {
+                *scratch = Vec::new();
+            }
+        }
+    }
+
+    /// Encodes the fields of `source` up to `pos`, which are those of the event.
+    fn prepare_source(&mut self, plan: &TablePlan, source: &RowsSource<'_>) {
+        if !self.current.is_open {
+            self.current.open(source.transaction);
+        }
+        let micros = source.transaction.commit_time_us;
+        let out = &mut self.source;
+        out.clear();
+        write_bytes(out, FORMAT_VERSION.as_bytes());
+        write_bytes(out, b"mysql");
+        write_bytes(out, self.task.as_bytes());
+        write_long(out, micros.div_euclid(1000));
+        out.push(BRANCH_0);
+        write_bytes(out, b"false");
+        write_bytes(out, plan.name.database.as_bytes());
+        write_optional_string(out, None);
+        write_optional_long(out, Some(micros));
+        write_optional_long(out, Some(micros.saturating_mul(1000)));
+        write_optional_string(out, Some(&plan.name.table));
+        write_long(out, i64::from(source.server_id));
+        write_optional_string(out, self.current.gtid.as_deref());
+        write_bytes(out, source.at.file.as_bytes());
+        write_long(out, i64::try_from(source.at.offset).unwrap_or(i64::MAX));
+    }
+
+    fn write(
+        &mut self,
+        row: &mut Row<'_>,
+        input: &mut Input<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), EncodeErrorKind> {
+        begin_value(&mut self.value, row.plan);
+        self.value.extend_from_slice(&[BRANCH_0, BRANCH_1]);
+        row.plan.copy_image(input, &mut self.value, &mut self.after)?;
+        begin_key(&mut self.key, row.plan);
+        row.plan.copy_key(&self.value, &self.after, &mut self.key);
+        self.tail(row, OP_CREATE, Invalid { before: false, after: true }, false);
+        push(row.plan, &self.key, &self.value, self.record_bytes_max, batch)
+    }
+
+    fn delete(
+        &mut self,
+        row: &mut Row<'_>,
+        input: &mut Input<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), EncodeErrorKind> {
+        begin_value(&mut self.value, row.plan);
+        self.value.push(BRANCH_1);
+        row.plan.copy_image(input, &mut self.value, &mut self.before)?;
+        self.value.push(BRANCH_0);
+        begin_key(&mut self.key, row.plan);
+        row.plan.copy_key(&self.value, &self.before, &mut self.key);
+        self.tail(row, OP_DELETE, Invalid { before: true, after: false }, false);
+        push(row.plan, &self.key, &self.value, self.record_bytes_max, batch)
+    }
+
+    fn update(
+        &mut self,
+        row: &mut Row<'_>,
+        input: &mut Input<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), EncodeErrorKind> {
+        let plan = row.plan;
+        begin_value(&mut self.value, plan);
+        self.value.push(BRANCH_1);
+        plan.copy_image(input, &mut self.value, &mut self.before)?;
+        begin_key(&mut self.other_key, plan);
+        plan.copy_key(&self.value, &self.before, &mut self.other_key);
+        let middle = self.value.len();
+        self.value.push(BRANCH_1);
+        plan.copy_image(input, &mut self.value, &mut self.after)?;
+        begin_key(&mut self.key, plan);
+        plan.copy_key(&self.value, &self.after, &mut self.key);
+        if self.key == self.other_key {
+            self.tail(row, OP_UPDATE, Invalid { before: true, after: true }, false);
+            return push(plan, &self.key, &self.value, self.record_bytes_max, batch);
+        }
+        // Another key is another entity: the old one is deleted, the new one created.
+        begin_value(&mut self.other, plan);
+        self.other.push(BRANCH_0);
+        self.other.extend_from_slice(self.value.get(middle..).unwrap_or_default());
+        self.value.truncate(middle);
+        self.value.push(BRANCH_0);
+        self.tail(row, OP_DELETE, Invalid { before: true, after: false }, false);
+        push(plan, &self.other_key, &self.value, self.record_bytes_max, batch)?;
+        self.tail(row, OP_CREATE, Invalid { before: false, after: true }, true);
+        push(plan, &self.key, &self.other, self.record_bytes_max, batch)
+    }
+
+    /// Appends everything after the images.
+    fn tail(&mut self, row: &mut Row<'_>, op: &str, invalid: Invalid, to_other: bool) {
+        self.current.events += 1;
+        *row.of_table += 1;
+        let transaction = row.source.transaction;
+        let out = if to_other { &mut self.other } else { &mut self.value };
+        out.extend_from_slice(&self.source);
+        write_long(out, row.number);
+        write_optional_long(out, transaction.thread_id.map(i64::from));
+        write_optional_string(out, None);
+        // unset_before and unset_after: every image is full.
+        out.extend_from_slice(&[0, 0]);
+        for (is_there, notes) in [(invalid.before, &self.before), (invalid.after, &self.after)] {
+            if is_there {
+                write_strings(out, row.plan.invalid(notes));
+            } else {
+                out.push(0);
+            }
+        }
+        if self.transactions.is_some() {
+            out.push(BRANCH_1);
+            write_bytes(out, self.current.id.as_bytes());
+            write_count(out, self.current.events);
+            write_count(out, *row.of_table);
+        } else {
+            out.push(BRANCH_0);
+        }
+        write_bytes(out, op.as_bytes());
+        let micros = transaction.commit_time_us;
+        write_optional_long(out, Some(micros.div_euclid(1000)));
+        write_optional_long(out, Some(micros));
+        write_optional_long(out, Some(micros.saturating_mul(1000)));
+    }
+}
+
+/// One row of an event.
+struct Row<'a> {
+    plan: &'a TablePlan,
+    source: &'a RowsSource<'a>,
+    /// Its number in the event, from 0.
+    number: i64,
+    /// Events of its table in the transaction so far.
+    of_table: &'a mut u64,
+}
+
+/// Which images of a record are there.
+#[derive(Clone, Copy)]
+struct Invalid {
+    before: bool,
+    after: bool,
+}
+
+impl Current {
+    fn open(&mut self, transaction: &Transaction) {
+        self.is_open = true;
+        self.gtid = transaction.gtid.as_ref().map(ToString::to_string);
+        self.id = match (&self.gtid, &transaction.first) {
+            (Some(gtid), _) => gtid.clone(),
+            (None, Some(first)) => format!("file={},pos={}", first.file, first.offset),
+            (None, None) => String::new(),
+        };
+    }
+}
+
+/// The Confluent wire format: a zero byte and the schema's id, big-endian.
+fn begin_record(out: &mut Vec<u8>, schema_id: u32) {
+    out.clear();
+    out.push(0);
+    out.extend_from_slice(&schema_id.to_be_bytes());
+}
+
+fn begin_value(out: &mut Vec<u8>, plan: &TablePlan) {
+    begin_record(out, plan.value_schema_id);
+}
+
+fn begin_key(out: &mut Vec<u8>, plan: &TablePlan) {
+    begin_record(out, plan.key_schema_id.unwrap_or(0));
+}
+
+/// Bytes of the header that [`begin_record`] writes.
+const RECORD_HEADER_LEN: usize = 5;
+
+fn push(
+    plan: &TablePlan,
+    key: &[u8],
+    value: &[u8],
+    record_bytes_max: usize,
+    batch: &mut Batch,
+) -> Result<(), EncodeErrorKind> {
+    let key = plan.key_schema_id.is_some().then_some(key);
+    let size = value.len() + key.map_or(0, <[u8]>::len);
+    if size > record_bytes_max {
+        return Err(EncodeErrorKind::TooLarge { size, limit: record_bytes_max });
+    }
+    let bare = key.map(|key| key.get(RECORD_HEADER_LEN..).unwrap_or_default());
+    let target = plan.target(bare).ok_or(EncodeErrorKind::Truncated)?;
+    Ok(batch.push(target, key, Some(value))?)
+}
+
+fn write_count(out: &mut Vec<u8>, count: u64) {
+    write_long(out, i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+fn write_end(out: &mut Vec<u8>, current: &Current, transaction: &Transaction, end: &FileOffset) {
+    write_bytes(out, b"END");
+    write_bytes(out, current.id.as_bytes());
+    out.push(BRANCH_1);
+    write_count(out, current.events);
+    out.push(BRANCH_1);
+    write_length(out, current.per_table.len());
+    for (table, count) in &current.per_table {
+        write_bytes(out, table.as_bytes());
+        write_count(out, *count);
+    }
+    out.push(0);
+    write_long(out, transaction.commit_time_us.div_euclid(1000));
+    write_bytes(out, end.file.as_bytes());
+    write_long(out, i64::try_from(end.offset).unwrap_or(i64::MAX));
+    write_optional_string(out, current.gtid.as_deref());
+}

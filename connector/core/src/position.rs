@@ -1,0 +1,463 @@
+//! Where we are in a binlog: file and offset, and sets of GTIDs.
+//!
+//! Text forms are those of the server: `uuid:1-5:7`, with tags `uuid:1-5:tag:1-2` (MySQL manual, "GTID Format
+//! and Storage"). Set arithmetic is exact; nothing is ever compared as text.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A binlog file and the offset of a byte in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileOffset {
+    /// The file's name, such as `binlog.000002`.
+    pub file: String,
+    /// Offset in bytes; an event starts or ends there.
+    pub offset: u64,
+}
+
+impl FileOffset {
+    /// The number at the end of the file's name; files are ordered by it, not by their text, since
+    /// `binlog.1000000` follows `binlog.999999`.
+    #[must_use]
+    pub fn file_number(&self) -> u64 {
+        self.file.rsplit('.').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl PartialOrd for FileOffset {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for FileOffset {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.file_number(), &self.file, self.offset).cmp(&(
+            other.file_number(),
+            &other.file,
+            other.offset,
+        ))
+    }
+}
+
+impl fmt::Display for FileOffset {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}", self.file, self.offset)
+    }
+}
+
+/// The identity of a server, or of a group of servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uuid(pub [u8; 16]);
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                out.write_str("-")?;
+            }
+            write!(out, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Uuid {
+    type Err = PositionError;
+
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let wrong = || PositionError::Uuid(text.to_owned());
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
+        let mut bytes = [0; 16];
+        if digits.len() != 32 || !digits.is_ascii() {
+            return Err(wrong());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Who numbered a transaction: a server, and since MySQL 8.3 a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GtidSource {
+    /// The server's uuid.
+    pub uuid: Uuid,
+    /// The tag, in lower case; `None` for untagged transactions.
+    pub tag: Option<String>,
+}
+
+/// The identity of one transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Gtid {
+    /// Who numbered it.
+    pub source: GtidSource,
+    /// Its number, from 1.
+    pub sequence: u64,
+}
+
+impl fmt::Display for Gtid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:", self.source.uuid)?;
+        if let Some(tag) = &self.source.tag {
+            write!(out, "{tag}:")?;
+        }
+        write!(out, "{}", self.sequence)
+    }
+}
+
+/// First and last number of a run, both in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The first number.
+    pub first: u64,
+    /// The last number, not below the first.
+    pub last: u64,
+}
+
+/// A set of GTIDs. Intervals of one source are sorted, disjoint and not adjacent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GtidSet {
+    sources: BTreeMap<GtidSource, Vec<Interval>>,
+}
+
+impl GtidSet {
+    /// Adds one transaction.
+    pub fn add(&mut self, gtid: &Gtid) {
+        let interval = Interval { first: gtid.sequence, last: gtid.sequence };
+        match self.sources.get_mut(&gtid.source) {
+            Some(intervals) => add_interval(intervals, interval),
+            None => {
+                self.sources.insert(gtid.source.clone(), vec![interval]);
+            }
+        }
+    }
+
+    /// True if the transaction is in the set.
+    #[must_use]
+    pub fn contains(&self, gtid: &Gtid) -> bool {
+        self.sources.get(&gtid.source).is_some_and(|intervals| {
+            intervals.iter().any(|i| (i.first..=i.last).contains(&gtid.sequence))
+        })
+    }
+
+    /// True if every transaction of this set is in the other too.
+    #[must_use]
+    pub fn is_subset_of(&self, other: &Self) -> bool {
+        self.subtract(other).is_empty()
+    }
+
+    /// The transactions of this set that are not in the other.
+    #[must_use]
+    pub fn subtract(&self, other: &Self) -> Self {
+        let mut sources = BTreeMap::new();
+        for (source, intervals) in &self.sources {
+            let gone = other.sources.get(source).map_or(&[][..], Vec::as_slice);
+            let left = subtract_intervals(intervals, gone);
+            if !left.is_empty() {
+                sources.insert(source.clone(), left);
+            }
+        }
+        Self { sources }
+    }
+
+    /// True if there is no transaction in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// The intervals of each source, in order.
+    pub fn sources(&self) -> impl Iterator<Item = (&GtidSource, &[Interval])> {
+        self.sources.iter().map(|(source, intervals)| (source, intervals.as_slice()))
+    }
+}
+
+fn add_interval(intervals: &mut Vec<Interval>, new: Interval) {
+    // The ordinary case: the next number of the last run.
+    if let Some(last) = intervals.last_mut() {
+        if new.first == last.last.saturating_add(1) {
+            last.last = new.last;
+            return;
+        }
+    }
+    intervals.push(new);
+    intervals.sort_unstable_by_key(|interval| interval.first);
+    let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
+    for interval in intervals.drain(..) {
+        match merged.last_mut() {
+            Some(last) if interval.first <= last.last.saturating_add(1) => {
+                last.last = last.last.max(interval.last);
+            }
+            Some(_) | None => merged.push(interval),
+        }
+    }
+    *intervals = merged;
+}
+
+fn subtract_intervals(from: &[Interval], gone: &[Interval]) -> Vec<Interval> {
+    let mut left = Vec::new();
+    for interval in from {
+        let mut first = interval.first;
+        for hole in gone.iter().filter(|g| g.last >= interval.first && g.first <= interval.last) {
+            if hole.first > first {
+                left.push(Interval { first, last: hole.first - 1 });
+            }
+            first = hole.last.saturating_add(1).max(first);
+        }
+        if first <= interval.last {
+            left.push(Interval { first, last: interval.last });
+        }
+    }
+    left
+}
+
+impl fmt::Display for GtidSet {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut previous: Option<Uuid> = None;
+        for (source, intervals) in &self.sources {
+            match previous {
+                Some(uuid) if uuid == source.uuid => {}
+                Some(_) => write!(out, ",{}", source.uuid)?,
+                None => write!(out, "{}", source.uuid)?,
+            }
+            previous = Some(source.uuid);
+            if let Some(tag) = &source.tag {
+                write!(out, ":{tag}")?;
+            }
+            for Interval { first, last } in intervals {
+                write!(out, ":{first}")?;
+                if last > first {
+                    write!(out, "-{last}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for GtidSet {
+    type Err = PositionError;
+
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let mut set = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let mut pieces = part.split(':').map(str::trim);
+            let uuid: Uuid = pieces.next().unwrap_or_default().parse()?;
+            let mut tag = None;
+            let mut found = false;
+            for piece in pieces {
+                if let Some(interval) = parse_interval(piece) {
+                    let source = GtidSource { uuid, tag: tag.clone() };
+                    add_interval(set.sources.entry(source).or_default(), interval);
+                    found = true;
+                } else if is_tag(piece) {
+                    tag = Some(piece.to_ascii_lowercase());
+                } else {
+                    return Err(PositionError::GtidSet(text.to_owned()));
+                }
+            }
+            if !found {
+                return Err(PositionError::GtidSet(text.to_owned()));
+            }
+        }
+        Ok(set)
+    }
+}
+
+fn parse_interval(text: &str) -> Option<Interval> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let first: u64 = first.trim().parse().ok()?;
+    let last: u64 = last.trim().parse().ok()?;
+    (first >= 1 && last >= first).then_some(Interval { first, last })
+}
+
+fn is_tag(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && text.len() <= 32
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+impl Serialize for GtidSet {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GtidSet {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A place between two source transactions, from which the stream can be resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Position {
+    /// The server numbers transactions: the set of those before the place, and where it was last seen.
+    Gtid {
+        /// All transactions before the place.
+        gtid_set: GtidSet,
+        /// The same place as file and offset, on the server that was followed.
+        #[serde(flatten)]
+        at: FileOffset,
+    },
+    /// The server does not number transactions.
+    File {
+        /// The place.
+        #[serde(flatten)]
+        at: FileOffset,
+    },
+}
+
+impl Position {
+    /// File and offset, which every position has.
+    #[must_use]
+    pub fn at(&self) -> &FileOffset {
+        match self {
+            Self::Gtid { at, .. } | Self::File { at } => at,
+        }
+    }
+
+    /// The set of transactions before the place, if the server numbers them.
+    #[must_use]
+    pub fn gtid_set(&self) -> Option<&GtidSet> {
+        match self {
+            Self::Gtid { gtid_set, .. } => Some(gtid_set),
+            Self::File { .. } => None,
+        }
+    }
+
+    /// Moves past a source transaction that ended at `at`.
+    pub fn advance(&mut self, end: FileOffset, gtid: Option<&Gtid>) {
+        match self {
+            Self::Gtid { gtid_set, at } => {
+                if let Some(gtid) = gtid {
+                    gtid_set.add(gtid);
+                }
+                *at = end;
+            }
+            Self::File { at } => *at = end,
+        }
+    }
+}
+
+impl Position {
+    /// Moves forward past an event outside of source transactions. A server that looks for the first
+    /// transaction which is not in a GTID set may begin in an older file: that is no way back.
+    pub fn observe(&mut self, end: FileOffset) {
+        match self {
+            Self::Gtid { at, .. } | Self::File { at } => {
+                if end > *at {
+                    *at = end;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gtid { gtid_set, at } => write!(out, "{at} (gtid set {gtid_set})"),
+            Self::File { at } => write!(out, "{at}"),
+        }
+    }
+}
+
+/// A position is not in the form that the server uses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PositionError {
+    /// Not 32 hexadecimal digits.
+    #[error("'{0}' is not a server uuid")]
+    Uuid(String),
+    /// Not `uuid:1-5[:tag:1-2][,…]`.
+    #[error("'{0}' is not a set of GTIDs such as 3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5")]
+    GtidSet(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+    const B: &str = "4e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    fn set(text: &str) -> GtidSet {
+        text.replace('A', A).replace('B', B).parse().unwrap()
+    }
+
+    #[test]
+    fn sets_print_as_the_server_prints_them() {
+        for (given, printed) in [
+            ("", ""),
+            ("A:1", "A:1"),
+            ("A:1-5:7", "A:1-5:7"),
+            ("A:7:1-5:6", "A:1-7"),
+            ("B:1,\nA:1-2", "A:1-2,B:1"),
+            ("A:1-3:Blue:1-2:9,A:5", "A:1-3:5:blue:1-2:9"),
+        ] {
+            assert_eq!(set(given).to_string(), printed.replace('A', A).replace('B', B));
+        }
+        for wrong in ["x", A, "A:0", "A:5-4", "A:1-2-3", "A:a b:1"] {
+            assert!(wrong.replace('A', A).parse::<GtidSet>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn subtraction_is_exact() {
+        for (from, gone, left) in [
+            ("A:1-10", "A:3-4", "A:1-2:5-10"),
+            ("A:1-10", "A:1-10", ""),
+            ("A:1-10", "B:1-10", "A:1-10"),
+            ("A:1-10:20-30", "A:5-25", "A:1-4:26-30"),
+            ("A:1-3:x:1-3", "A:1-3", "A:x:1-3"),
+            ("A:2", "A:1:3", "A:2"),
+        ] {
+            assert_eq!(set(from).subtract(&set(gone)), set(left), "{from} minus {gone}");
+        }
+        assert!(set("A:2-3").is_subset_of(&set("A:1-5")));
+        assert!(!set("A:2-6").is_subset_of(&set("A:1-5")));
+    }
+
+    #[test]
+    fn adding_in_any_order_gives_the_same_set() {
+        let uuid = A.parse().unwrap();
+        let mut grown = GtidSet::default();
+        for sequence in [5, 1, 2, 9, 3, 4, 7, 8, 6, 6] {
+            grown.add(&Gtid { source: GtidSource { uuid, tag: None }, sequence });
+        }
+        assert_eq!(grown, set("A:1-9"));
+    }
+
+    #[test]
+    fn files_are_ordered_by_number() {
+        let at = |file: &str, offset| FileOffset { file: file.to_owned(), offset };
+        assert!(at("binlog.999999", 900) < at("binlog.1000000", 4));
+        assert!(at("binlog.000001", 5) > at("binlog.000001", 4));
+    }
+
+    #[test]
+    fn a_position_is_kept_as_json() {
+        let position = Position::Gtid {
+            gtid_set: set("A:1-5"),
+            at: FileOffset { file: "binlog.000002".into(), offset: 1234 },
+        };
+        let text = serde_json::to_string(&position).unwrap();
+        assert_eq!(
+            text,
+            format!(
+                r#"{{"kind":"gtid","gtid_set":"{A}:1-5","file":"binlog.000002","offset":1234}}"#
+            )
+        );
+        assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
+    }
+}

@@ -1,0 +1,157 @@
+//! DECIMAL(p,s): groups of nine digits, each in four big-endian bytes, the odd groups at both ends in fewer.
+//!
+//! Format: MySQL source, `strings/decimal.cc` (`decimal2bin`): the sign is the inverted top bit of the first
+//! byte, and all bytes of a negative number are inverted. Avro gets the unscaled number in two's
+//! complement, as short as possible.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::ValueError;
+use crate::avro::binary::write_bytes;
+use crate::decode::ColumnMetadata;
+use crate::input::Input;
+
+/// A DECIMAL type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decimal {
+    /// Number of digits, 1 to 65.
+    pub precision: u8,
+    /// Digits after the point, 0 to 30.
+    pub scale: u8,
+    /// True for UNSIGNED; values are packed alike.
+    pub unsigned: bool,
+}
+
+/// Bytes of a group of 0 to 9 digits.
+const GROUP_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
+/// 65 digits are less than 2^216: seven 32-bit limbs, and one more for the sign.
+const LIMBS: usize = 8;
+
+impl Decimal {
+    pub(super) fn from_metadata(column: &ColumnMetadata) -> Self {
+        let [precision, scale] = column.metadata.to_le_bytes();
+        Self { precision, scale, unsigned: column.unsigned }
+    }
+
+    pub(super) fn sql(self) -> String {
+        let sign = if self.unsigned { " unsigned" } else { "" };
+        format!("decimal({},{}){sign}", self.precision, self.scale)
+    }
+
+    pub(super) fn avro(self) -> Value {
+        json!({
+            "type": "bytes", "logicalType": "decimal",
+            "precision": self.precision, "scale": self.scale,
+        })
+    }
+
+    #[inline]
+    pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        let whole = usize::from(self.precision.checked_sub(self.scale).ok_or(ValueError::Decimal)?);
+        let fraction = usize::from(self.scale);
+        let groups = Groups::new(whole, fraction);
+        let packed = input.take(groups.bytes())?;
+        let first = packed.first().ok_or(ValueError::Decimal)?;
+        let negative = first & 0x80 == 0;
+        let invert = if negative { 0xff } else { 0 };
+
+        let mut limbs = [0_u32; LIMBS];
+        let mut rest = Input::new(packed);
+        let mut top = 0x80;
+        for digits in groups {
+            let size = group_bytes(digits);
+            let mut group = 0_u64;
+            for byte in rest.take(size)? {
+                group = (group << 8) | u64::from(byte ^ invert ^ top);
+                top = 0;
+            }
+            let limit = 10_u64.pow(u32::try_from(digits).unwrap_or(9));
+            if group >= limit {
+                return Err(ValueError::Decimal);
+            }
+            multiply_add(&mut limbs, limit, group);
+        }
+        if negative {
+            negate(&mut limbs);
+        }
+        write_shortest(out, &limbs);
+        Ok(())
+    }
+}
+
+fn group_bytes(digits: usize) -> usize {
+    GROUP_BYTES.get(digits).copied().unwrap_or(4)
+}
+
+/// The digits of each group, from the left.
+#[derive(Clone)]
+struct Groups {
+    head: usize,
+    full: usize,
+    tail: usize,
+}
+
+impl Groups {
+    fn new(whole: usize, fraction: usize) -> Self {
+        Self { head: whole % 9, full: whole / 9 + fraction / 9, tail: fraction % 9 }
+    }
+
+    fn bytes(&self) -> usize {
+        group_bytes(self.head) + self.full * 4 + group_bytes(self.tail)
+    }
+}
+
+impl Iterator for Groups {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.head > 0 {
+            return Some(std::mem::take(&mut self.head));
+        }
+        if self.full > 0 {
+            self.full -= 1;
+            return Some(9);
+        }
+        (self.tail > 0).then(|| std::mem::take(&mut self.tail))
+    }
+}
+
+/// `limbs = limbs * factor + addend`, lowest limb first; 65 digits cannot overflow.
+fn multiply_add(limbs: &mut [u32; LIMBS], factor: u64, addend: u64) {
+    let mut carry = addend;
+    for limb in limbs {
+        let sum = u64::from(*limb) * factor + carry;
+        *limb = low_half(sum);
+        carry = sum >> 32;
+    }
+}
+
+fn negate(limbs: &mut [u32; LIMBS]) {
+    let mut carry = 1;
+    for limb in limbs {
+        let sum = u64::from(!*limb) + carry;
+        *limb = low_half(sum);
+        carry = sum >> 32;
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+fn low_half(value: u64) -> u32 {
+    value as u32
+}
+
+fn write_shortest(out: &mut Vec<u8>, limbs: &[u32; LIMBS]) {
+    let mut bytes = [0; LIMBS * 4];
+    for (chunk, limb) in bytes.rchunks_exact_mut(4).zip(limbs) {
+        chunk.copy_from_slice(&limb.to_be_bytes());
+    }
+    // A leading byte is needless if it only repeats the sign of the one after it.
+    let needless = bytes
+        .array_windows::<2>()
+        .take_while(|[lead, next]| {
+            (*lead == 0 && next & 0x80 == 0) || (*lead == 0xff && next & 0x80 != 0)
+        })
+        .count();
+    write_bytes(out, bytes.get(needless..).unwrap_or_default());
+}

@@ -1,0 +1,328 @@
+//! From a table's definition to where its rows go: topic, schemas, plan.
+//!
+//! Called for each new definition version, never for a row. What it decides is recorded in the same Kafka
+//! transaction as the first rows that rely on it (I3).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use binlog_bridge_core::avro::{
+    SchemaNames, TRANSACTIONS_KEY, TRANSACTIONS_VALUE, TopicNames, key_schema, value_schema,
+};
+use binlog_bridge_core::encode::{
+    ArenaFull, Batch, Destination, PlanError, TablePlan, TopicPartition, TransactionsTopic,
+};
+use binlog_bridge_core::position::FileOffset;
+use binlog_bridge_core::schema::TableDefinition;
+use binlog_bridge_core::selection::TableName;
+use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicState};
+
+use crate::registry::Registry;
+use crate::sink::log::{Log, LogError, TopicDescription};
+use crate::sink::topics::{TopicSettings, ensure_topic};
+use crate::subjects::{SubjectError, ensure_subject};
+
+/// The tables, topics and schemas that are in use.
+#[derive(Debug)]
+pub struct Catalog<R> {
+    registry: Arc<R>,
+    task: String,
+    names: TopicNames,
+    settings: TopicSettings,
+    /// What the state topic has, or will have with the next commit.
+    topics: BTreeMap<String, TopicState>,
+    stored: BTreeMap<TableName, TableState>,
+    /// Tables whose plan was made in this run.
+    prepared: HashMap<TableName, Prepared>,
+    /// Which table a topic belongs to; keyed by the name as Kafka compares it.
+    owners: BTreeMap<String, TableName>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    definition: TableDefinition,
+    plan: Arc<TablePlan>,
+}
+
+/// A table cannot be published to its topic.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A request to Kafka failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A schema cannot be registered.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    /// The table's columns clash in Avro.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A schema cannot be built.
+    #[error("the schema of {table} cannot be built")]
+    Schema {
+        /// The table.
+        table: TableName,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Two tables would share a topic.
+    #[error("{table} and {other} would both be published to topic {topic}")]
+    SharedTopic {
+        /// The table at hand.
+        table: TableName,
+        /// The table that has the topic.
+        other: TableName,
+        /// The topic.
+        topic: String,
+    },
+    /// The topic's name is too long for Kafka.
+    #[error("the name of the topic for {table} would be longer than Kafka takes")]
+    LongName {
+        /// The table.
+        table: TableName,
+    },
+    /// The topic was deleted, and perhaps made again.
+    #[error("topic {topic} is not the one that was published to: its id was {recorded} and is {found}")]
+    OtherTopic {
+        /// The topic.
+        topic: String,
+        /// The id in the state.
+        recorded: String,
+        /// The id in the cluster.
+        found: String,
+    },
+    /// The topic has lost partitions.
+    #[error("topic {topic} has {found} partitions; {recorded} are in use")]
+    FewerPartitions {
+        /// The topic.
+        topic: String,
+        /// Partitions in the state.
+        recorded: i32,
+        /// Partitions in the cluster.
+        found: i32,
+    },
+    /// A batch is too large.
+    #[error(transparent)]
+    Batch(#[from] ArenaFull),
+}
+
+impl<R: Registry> Catalog<R> {
+    /// A catalog that goes on from the state.
+    pub fn new(registry: Arc<R>, task: &str, settings: TopicSettings, state: &State) -> Self {
+        let mut owners = BTreeMap::new();
+        let names = TopicNames::new(task);
+        for table in state.tables.keys() {
+            if let Some(topic) = settings.topic_of(&names, table) {
+                owners.insert(comparable(&topic), table.clone());
+            }
+        }
+        Self {
+            registry,
+            task: task.to_owned(),
+            names,
+            settings,
+            topics: state.topics.clone(),
+            stored: state.tables.clone(),
+            prepared: HashMap::new(),
+            owners,
+        }
+    }
+
+    /// The plan of a table, if it was published in this run or an earlier one.
+    ///
+    /// # Errors
+    /// [`CatalogError`]
+    pub async fn known<L: Log>(
+        &mut self,
+        table: &TableName,
+        log: &mut L,
+        into: (&TopicPartition, &mut Batch),
+    ) -> Result<Option<Arc<TablePlan>>, CatalogError> {
+        if let Some(prepared) = self.prepared.get(table) {
+            return Ok(Some(Arc::clone(&prepared.plan)));
+        }
+        match self.stored.get(table).cloned() {
+            None => Ok(None),
+            Some(stored) => {
+                let plan = self.prepare(&stored.definition, &stored.holds_from, log, into).await?;
+                Ok(Some(plan))
+            }
+        }
+    }
+
+    /// Makes the plan for a definition: topic and schemas exist on return, and what was decided is in the batch.
+    ///
+    /// # Errors
+    /// [`CatalogError`]
+    pub async fn prepare<L: Log>(
+        &mut self,
+        definition: &TableDefinition,
+        holds_from: &FileOffset,
+        log: &mut L,
+        (target, batch): (&TopicPartition, &mut Batch),
+    ) -> Result<Arc<TablePlan>, CatalogError> {
+        if let Some(prepared) = self.prepared.get(&definition.name) {
+            if prepared.definition == *definition {
+                return Ok(Arc::clone(&prepared.plan));
+            }
+        }
+        let topic = self.claim_topic(&definition.name)?;
+        let (key_schema_id, value_schema_id) = self.register(definition, &topic).await?;
+        let partitions = self.settings.partitions_of(&definition.name);
+        let partitions = self.topic(&topic, partitions, log, (target, &mut *batch)).await?;
+        let destination = Destination { topic, partitions, key_schema_id, value_schema_id };
+        let plan = Arc::new(TablePlan::new(definition, &destination)?);
+        self.record(definition, holds_from, target, batch)?;
+        tracing::info!(table = %definition.name, topic = destination.topic, value_schema_id, "table prepared");
+        let prepared = Prepared { definition: definition.clone(), plan: Arc::clone(&plan) };
+        self.prepared.insert(definition.name.clone(), prepared);
+        Ok(plan)
+    }
+
+    /// Makes the topic of transaction marks.
+    ///
+    /// # Errors
+    /// [`CatalogError`]
+    pub async fn transactions<L: Log>(
+        &mut self,
+        log: &mut L,
+        into: (&TopicPartition, &mut Batch),
+    ) -> Result<TransactionsTopic, CatalogError> {
+        let topic = self.names.transactions();
+        let key = ensure_subject(&*self.registry, &format!("{topic}-key"), TRANSACTIONS_KEY);
+        let key_schema_id = key.await?;
+        let value = ensure_subject(&*self.registry, &format!("{topic}-value"), TRANSACTIONS_VALUE);
+        let value_schema_id = value.await?;
+        self.topic(&topic, 1, log, into).await?;
+        let target = TopicPartition { topic: topic.as_str().into(), partition: 0 };
+        Ok(TransactionsTopic { target, key_schema_id, value_schema_id })
+    }
+
+    fn claim_topic(&mut self, table: &TableName) -> Result<String, CatalogError> {
+        let topic = self
+            .settings
+            .topic_of(&self.names, table)
+            .ok_or_else(|| CatalogError::LongName { table: table.clone() })?;
+        match self.owners.get(&comparable(&topic)) {
+            Some(other) if other != table => Err(CatalogError::SharedTopic {
+                table: table.clone(),
+                other: other.clone(),
+                topic,
+            }),
+            Some(_) => Ok(topic),
+            None => {
+                self.owners.insert(comparable(&topic), table.clone());
+                Ok(topic)
+            }
+        }
+    }
+
+    async fn register(
+        &self,
+        definition: &TableDefinition,
+        topic: &str,
+    ) -> Result<(Option<u32>, u32), CatalogError> {
+        let names = SchemaNames::new(&self.task, &definition.name);
+        let value = value_schema(&names, definition).map_err(|source| CatalogError::Schema {
+            table: definition.name.clone(),
+            source,
+        })?;
+        let key_id = match key_schema(&names, definition) {
+            None => None,
+            Some(key) => {
+                let subject = format!("{topic}-key");
+                Some(ensure_subject(&*self.registry, &subject, &key.to_string()).await?)
+            }
+        };
+        let subject = format!("{topic}-value");
+        let value_id = ensure_subject(&*self.registry, &subject, &value.to_string()).await?;
+        Ok((key_id, value_id))
+    }
+
+    /// Makes or checks a topic, and returns the number of partitions in use.
+    async fn topic<L: Log>(
+        &mut self,
+        topic: &str,
+        partitions: i32,
+        log: &mut L,
+        (target, batch): (&TopicPartition, &mut Batch),
+    ) -> Result<i32, CatalogError> {
+        if let Some(recorded) = self.topics.get(topic) {
+            let found = log.describe_topic(topic).await?;
+            return check_topic(topic, recorded, found);
+        }
+        let found = ensure_topic(log, &self.settings.data_topic(topic, partitions)).await?;
+        let state = TopicState { topic_id: found.id, partitions: found.partitions };
+        push_json(batch, target, &state::topic_key(topic), &state)?;
+        self.topics.insert(topic.to_owned(), state);
+        Ok(found.partitions)
+    }
+
+    fn record(
+        &mut self,
+        definition: &TableDefinition,
+        holds_from: &FileOffset,
+        target: &TopicPartition,
+        batch: &mut Batch,
+    ) -> Result<(), CatalogError> {
+        if self.stored.get(&definition.name).is_some_and(|s| s.definition == *definition) {
+            return Ok(());
+        }
+        let stored = TableState {
+            format: STATE_FORMAT,
+            definition: definition.clone(),
+            holds_from: holds_from.clone(),
+            widened: false,
+        };
+        push_json(batch, target, &state::table_key(&definition.name), &stored)?;
+        self.stored.insert(definition.name.clone(), stored);
+        Ok(())
+    }
+}
+
+/// Kafka refuses a topic whose name differs from another's only in `.` and `_`.
+fn comparable(topic: &str) -> String {
+    topic.replace('.', "_")
+}
+
+/// A topic that was published to must still be that topic.
+fn check_topic(
+    topic: &str,
+    recorded: &TopicState,
+    found: Option<TopicDescription>,
+) -> Result<i32, CatalogError> {
+    let found = found.unwrap_or(TopicDescription { id: "none".to_owned(), partitions: 0 });
+    if found.id != recorded.topic_id {
+        return Err(CatalogError::OtherTopic {
+            topic: topic.to_owned(),
+            recorded: recorded.topic_id.clone(),
+            found: found.id,
+        });
+    }
+    if found.partitions < recorded.partitions {
+        return Err(CatalogError::FewerPartitions {
+            topic: topic.to_owned(),
+            recorded: recorded.partitions,
+            found: found.partitions,
+        });
+    }
+    if found.partitions > recorded.partitions {
+        let (in_use, there) = (recorded.partitions, found.partitions);
+        tracing::warn!(topic, in_use, there, "partitions were added; keys keep to those in use");
+    }
+    Ok(recorded.partitions)
+}
+
+/// Appends a record of the state to the batch.
+///
+/// # Errors
+/// [`ArenaFull`]
+pub fn push_json<T: serde::Serialize>(
+    batch: &mut Batch,
+    target: &TopicPartition,
+    key: &str,
+    value: &T,
+) -> Result<(), ArenaFull> {
+    let value = serde_json::to_vec(value).expect("records of the state are plain JSON");
+    batch.push(target, Some(key.as_bytes()), Some(&value))
+}

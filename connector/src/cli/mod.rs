@@ -1,0 +1,146 @@
+//! The commands, and what they print.
+
+mod demo;
+mod logs;
+mod offsets;
+pub mod render;
+mod run;
+mod tail;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+/// Follows a MySQL binlog and publishes typed Avro events to Kafka, exactly once.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Follow the source and publish until stopped
+    #[command(after_help = "Exit codes: 0 stopped by a signal, 2 configuration invalid, 3 refused at the \
+        start, 4 stopped since somebody has to act.\n\nExample: binlog-bridge run --config shop.yaml")]
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Show where the task stands
+    Offsets {
+        #[command(subcommand)]
+        command: OffsetsCommand,
+    },
+    /// Print decoded events of the task's topics as JSON lines (committed ones only)
+    #[command(after_help = "Example: binlog-bridge tail --config shop.yaml --no-follow shop.shop.orders")]
+    Tail(tail::Arguments),
+    /// Make a small shop on a server, follow it, and print its events
+    #[command(after_help = "`make demo` starts the three servers first.")]
+    Demo(demo::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum OffsetsCommand {
+    /// Print the state topic's content as JSON
+    Show {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// The option that names the configuration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigFile {
+    /// The task's configuration (YAML)
+    #[arg(long = "config", short = 'c', value_name = "FILE", env = "BINLOG_BRIDGE_CONFIG")]
+    path: PathBuf,
+}
+
+/// Why a command ended early: one sentence of cause, one of remedy.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    cause: String,
+    remedy: Option<String>,
+    exit_code: u8,
+}
+
+/// The configuration is invalid.
+const EXIT_CONFIGURATION: u8 = 2;
+/// The server, the cluster or the registry refused at the start.
+const EXIT_REFUSED: u8 = 3;
+/// Somebody has to act.
+const EXIT_HALT: u8 = 4;
+/// Anything else.
+const EXIT_OTHER: u8 = 1;
+
+impl Failure {
+    fn other(cause: impl std::fmt::Display) -> Self {
+        Self { cause: cause.to_string(), remedy: None, exit_code: EXIT_OTHER }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            cause: format!("the configuration is invalid: {error}"),
+            remedy: Some("Mend it; README.md and `binlog-bridge run --help` say how.".to_owned()),
+            exit_code: EXIT_CONFIGURATION,
+        }
+    }
+}
+
+/// Carries out a command and returns the program's exit code.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .max_blocking_threads(WORKER_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(Failure::other(error))),
+    };
+    logs::start(matches!(cli.command, Command::Demo(_)));
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Run { config } => run::run(&config.path).await,
+            Command::Offsets { command: OffsetsCommand::Show { config } } => {
+                offsets::show(&config.path).await
+            }
+            Command::Tail(arguments) => tail::tail(&arguments).await,
+            Command::Demo(arguments) => demo::demo(&arguments).await,
+        }
+    });
+    // What still waits for a server that is away must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    end(result)
+}
+
+/// One for the data path, one for probes and metrics.
+const WORKER_THREADS: usize = 2;
+
+#[allow(clippy::print_stderr, reason = "the last words of a command are for people")]
+fn end(result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    eprintln!("error: {}", failure.cause);
+    if let Some(remedy) = failure.remedy {
+        eprintln!("remedy: {remedy}");
+    }
+    ExitCode::from(failure.exit_code)
+}
+
+pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
+    Ok(Config::load(path, &|name| std::env::var(name).ok())?)
+}
+
+/// Prints one line on standard output. `false` if nobody reads it any more.
+pub(crate) fn print_line(text: &str) -> bool {
+    use std::io::Write;
+    writeln!(std::io::stdout().lock(), "{text}").is_ok()
+}

@@ -1,0 +1,146 @@
+//! `run`: the task itself.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use binlog_bridge_core::state::Owner;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{EXIT_HALT, EXIT_REFUSED, Failure};
+use crate::config::Config;
+use crate::health::Health;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::registry::HttpRegistry;
+use crate::shutdown::{Shutdown, ShutdownTrigger, shutdown};
+use crate::sink::kafka::KafkaLog;
+use crate::source::mysql::MysqlDump;
+use crate::supervise::{Connections, Halt, Task, supervise};
+
+/// How long the batch at hand may take to be committed once the end is asked for. The default grace of
+/// Kubernetes is 30 s; what is not committed by then is not lost but read again.
+const FINISH_MAX: Duration = Duration::from_secs(4);
+
+pub(super) async fn run(path: &Path) -> Result<(), Failure> {
+    let config = super::load(path)?;
+    let (trigger, shutdown) = shutdown();
+    let work = work(config, Health::starting(), shutdown);
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        result = &mut work => return result,
+        () = asked_to_end(&trigger) => {}
+    }
+    match tokio::time::timeout(FINISH_MAX, work).await {
+        Ok(result) => result,
+        Err(_) => {
+            tracing::warn!("the batch at hand was not committed in time; it will be read again");
+            Ok(())
+        }
+    }
+}
+
+/// Runs a task with its listener until the shutdown is asked for.
+pub(super) async fn work(
+    config: Config,
+    health: Health,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    let metrics = Metrics::new().map_err(Failure::other)?;
+    let listener = match config.health {
+        None => None,
+        Some(address) => Some(http::bind(address).await.map_err(|error| Failure {
+            cause: format!("http.health: cannot listen on {address}: {error}"),
+            remedy: Some("Choose another address or end what listens there.".to_owned()),
+            exit_code: super::EXIT_CONFIGURATION,
+        })?),
+    };
+    let connections = connections(&config)?;
+    let task = task(&config);
+    tracing::info!(task = task.name, instance = task.owner.instance, "starting");
+    let serve = async {
+        match listener {
+            None => std::future::pending().await,
+            Some(listener) => {
+                http::serve(listener, health.clone(), metrics.clone(), shutdown.clone()).await
+            }
+        }
+    };
+    let supervised = supervise(&task, &connections, &health, &metrics, &shutdown);
+    tokio::pin!(supervised);
+    tokio::select! {
+        biased;
+        result = &mut supervised => result.map_err(halted),
+        served = serve => {
+            // The listener ends with the shutdown; before that it has failed.
+            if let Err(error) = served {
+                tracing::error!(%error, "the listener for probes has failed");
+            }
+            supervised.await.map_err(halted)
+        }
+    }
+}
+
+async fn asked_to_end(trigger: &ShutdownTrigger) {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("asked to end");
+    trigger.ask();
+}
+
+fn halted(halt: Halt) -> Failure {
+    tracing::error!(error = %halt.error, remedy = halt.remedy, "halted");
+    Failure {
+        cause: halt.error.to_string(),
+        remedy: Some(halt.remedy),
+        exit_code: if halt.was_ready { EXIT_HALT } else { EXIT_REFUSED },
+    }
+}
+
+fn task(config: &Config) -> Task {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Task {
+        name: config.task.clone(),
+        selection: config.selection.clone(),
+        start: config.start.clone(),
+        topics: config.topics.clone(),
+        transactions: config.transactions,
+        limits: config.limits,
+        owner: Owner {
+            instance: format!("{:016x}", rand::random::<u64>()),
+            started_ts_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+        },
+    }
+}
+
+fn connections(
+    config: &Config,
+) -> Result<Connections<MysqlDump, KafkaLog, HttpRegistry>, Failure> {
+    let registry = HttpRegistry::new(config.registry.clone()).map_err(|error| Failure {
+        cause: error.to_string(),
+        remedy: Some("Mend registry.url in the configuration.".to_owned()),
+        exit_code: super::EXIT_CONFIGURATION,
+    })?;
+    let dump = config.dump.clone();
+    let kafka = config.kafka.clone();
+    Ok(Connections {
+        dump: Box::new(move || {
+            let mut settings = dump.clone();
+            if settings.server_id == 0 {
+                settings.server_id = rand::random_range(SERVER_ID_RANDOM_MIN..u32::MAX);
+            }
+            MysqlDump::new(settings)
+        }),
+        log: Box::new(move || KafkaLog::new(kafka.clone())),
+        registry: Arc::new(registry),
+    })
+}
+
+/// People number their servers from 1: random ids keep away from those.
+const SERVER_ID_RANDOM_MIN: u32 = 1 << 20;

@@ -1,0 +1,334 @@
+//! What follows from an error: decided here and nowhere else.
+//!
+//! Every error of a run ends up as an [`Error`]; its [`Error::verdict`] says whether the run begins again from
+//! the state or stops, and then with which remedy. Display texts never hold row values or secrets (I9).
+
+use binlog_bridge_core::decode::{DecodeError, DecodeErrorKind};
+use binlog_bridge_core::encode::{ArenaFull, EncodeError, EncodeErrorKind};
+use binlog_bridge_core::position::FileOffset;
+use binlog_bridge_core::schema::{DefinitionError, RowsError};
+use binlog_bridge_core::state::StateError;
+
+use crate::catalog::CatalogError;
+use crate::registry::{RegistryError, RegistryErrorKind};
+use crate::sink::log::{LogError, LogErrorKind};
+use crate::sink::transactor::SinkError;
+use crate::source::SourceError;
+use crate::start::StartError;
+use crate::subjects::SubjectError;
+
+/// Why a run ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source server.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// An event.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A table's definition.
+    #[error("{source} (at {at})")]
+    Definition {
+        /// Where its table map begins.
+        at: FileOffset,
+        /// What is wrong.
+        source: DefinitionError,
+    },
+    /// Rows of an unknown table id.
+    #[error("{source} (at {at})")]
+    Rows {
+        /// Where the rows event begins.
+        at: FileOffset,
+        /// What is wrong.
+        source: RowsError,
+    },
+    /// A row.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Something in the binlog that this version does not publish, and that touches a selected table.
+    #[error("{what} at {at} touches selected tables and cannot be published")]
+    NotPublishable {
+        /// What it is.
+        what: &'static str,
+        /// Where it begins.
+        at: FileOffset,
+        /// What mends it.
+        remedy: &'static str,
+    },
+    /// A source transaction over the limit.
+    #[error("the source transaction that begins at {at} is larger than limits.transaction_bytes_max = {limit} bytes")]
+    TransactionTooLarge {
+        /// Where it begins.
+        at: FileOffset,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Kafka.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Topics and schemas.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The run must not begin.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Fenced again and again by nobody.
+    #[error("kafka: this instance was fenced three times in ten minutes, and no other instance owns the task")]
+    FencedByNobody,
+}
+
+/// What follows from an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The run begins again from the state, after a pause.
+    Restart,
+    /// Somebody has to act: at the start the program ends; a run that was ready tries again and says so.
+    Credentials(String),
+    /// Somebody has to act: the program ends.
+    Halt(String),
+}
+
+impl Error {
+    /// What follows.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Source(error) => source(error),
+            Self::Decode(error) => decode(&error.kind),
+            Self::Definition { source, .. } => definition(source),
+            Self::Rows { .. } => halt("Report this with the position: the binlog is not in the order that MySQL writes. Until then exclude the table with select.exclude_tables."),
+            Self::Encode(error) => encode(&error.kind),
+            Self::NotPublishable { remedy, .. } => halt(remedy),
+            Self::TransactionTooLarge { .. } => halt("Raise limits.transaction_bytes_max, together with limits.transaction_timeout_ms, or exclude the table with select.exclude_tables."),
+            Self::Sink(error) => sink(error),
+            Self::Catalog(error) => catalog(error),
+            Self::Start(error) => start(error),
+            Self::FencedByNobody => halt("Raise limits.transaction_timeout_ms if the broker ends slow transactions, and look for another program that uses the transactional id of this task."),
+        }
+    }
+
+    /// True if a producer was fenced: the owner record says by whom.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        match self {
+            Self::Sink(error) => error.is_fenced(),
+            Self::Catalog(CatalogError::Log(error)) => error.kind == LogErrorKind::Fenced,
+            _ => false,
+        }
+    }
+}
+
+impl From<LogError> for Error {
+    fn from(error: LogError) -> Self {
+        Self::Sink(SinkError::Log(error))
+    }
+}
+
+impl From<ArenaFull> for Error {
+    fn from(error: ArenaFull) -> Self {
+        Self::Sink(SinkError::Batch(error))
+    }
+}
+
+fn halt(remedy: &str) -> Verdict {
+    Verdict::Halt(remedy.to_owned())
+}
+
+/// Server error numbers that matter here (MySQL manual, "Server Error Message Reference").
+mod server_error {
+    pub(super) const MASTER_FATAL_ERROR_READING_BINLOG: u16 = 1236;
+}
+
+fn source(error: &SourceError) -> Verdict {
+    match error {
+        SourceError::Unreachable { .. } | SourceError::Timeout { .. } | SourceError::Protocol { .. } => {
+            Verdict::Restart
+        }
+        SourceError::AccessDenied { .. } => Verdict::Credentials(
+            "Check source.user and the password, and grant the account REPLICATION SLAVE, REPLICATION CLIENT and SELECT on the selected databases.".to_owned(),
+        ),
+        SourceError::Tls { .. } => Verdict::Credentials(
+            "Give the server's CA in source.tls.ca_file (on the server: the file named by @@ssl_ca, often ca.pem in the data directory), or choose another source.tls.mode.".to_owned(),
+        ),
+        SourceError::Server { code, message } => server(*code, message),
+    }
+}
+
+fn server(code: u16, message: &str) -> Verdict {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    if code != server_error::MASTER_FATAL_ERROR_READING_BINLOG {
+        return Verdict::Restart;
+    }
+    // Another replica with our server id, or a server that is shutting down: the next attempt differs.
+    if says("same server_uuid") || says("same server_id") || says("shutdown") {
+        return Verdict::Restart;
+    }
+    if says("purged") || says("could not find first log file") {
+        return halt(PURGED_REMEDY);
+    }
+    if says("impossible position") || says("bogus data") {
+        return halt("The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server; to go on without what is missing, delete the state topic and the task's data topics and start anew.");
+    }
+    Verdict::Restart
+}
+
+const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or delete the state topic and the task's data topics and start anew with source.start; keep binlogs longer (binlog_expire_logs_seconds).";
+
+fn decode(kind: &DecodeErrorKind) -> Verdict {
+    match kind {
+        DecodeErrorKind::Checksum | DecodeErrorKind::Length { .. } | DecodeErrorKind::Truncated => {
+            halt("Check the binlog file on the server with mysqlbinlog --verify-binlog-checksum; if it is whole there, start again: the event was damaged on its way.")
+        }
+        DecodeErrorKind::CompressedTransaction => halt(
+            "Run SET GLOBAL binlog_transaction_compression=OFF on the server; transactions that are compressed already cannot be read by this version.",
+        ),
+        DecodeErrorKind::Incident => halt(
+            "The server lost changes that are in no binlog. Compare the tables with what was published, then start anew: delete the state topic and the task's data topics.",
+        ),
+        DecodeErrorKind::TooLarge { .. } => {
+            halt("Raise limits.record_bytes_max, or exclude the table with select.exclude_tables.")
+        }
+        DecodeErrorKind::UnfinishedTransaction { .. } => halt(
+            "The server wrote a transaction without an end, perhaps in a crash. Make sure by mysqlbinlog that it was rolled back, and report this with the position.",
+        ),
+        DecodeErrorKind::UnknownEvent { .. }
+        | DecodeErrorKind::ChecksumAlgorithm { .. }
+        | DecodeErrorKind::BinlogVersion { .. }
+        | DecodeErrorKind::FileName
+        | DecodeErrorKind::RowsOutsideTransaction
+        | DecodeErrorKind::Pieces
+        | DecodeErrorKind::TableMap { .. } => halt(
+            "Use a version of binlog-bridge that knows this server's version, and report this with the position.",
+        ),
+    }
+}
+
+fn definition(error: &DefinitionError) -> Verdict {
+    match error {
+        DefinitionError::NoMetadata { .. } => halt(
+            "Run SET GLOBAL binlog_row_metadata=FULL on the server, let clients reconnect, and start anew behind the rows that were written without it.",
+        ),
+        DefinitionError::Unsupported { table, .. } => Verdict::Halt(format!(
+            "Exclude the table: add {table} to select.exclude_tables. A later version publishes all types."
+        )),
+        DefinitionError::Damaged { .. } => halt("Report this with the position."),
+    }
+}
+
+fn encode(kind: &EncodeErrorKind) -> Verdict {
+    match kind {
+        EncodeErrorKind::PartialImage => halt(
+            "Run SET GLOBAL binlog_row_image=FULL on the server and let clients reconnect; rows written without it cannot be published by this version: exclude the table with select.exclude_tables.",
+        ),
+        EncodeErrorKind::InvalidKey { .. } => halt(
+            "Mend the row on the server, or exclude the table with select.exclude_tables.",
+        ),
+        EncodeErrorKind::TooLarge { .. } => halt(
+            "Raise limits.record_bytes_max, and max.message.bytes of the topic and message.max.bytes of the brokers with it, or exclude the table with select.exclude_tables.",
+        ),
+        EncodeErrorKind::Value { .. }
+        | EncodeErrorKind::ColumnCount { .. }
+        | EncodeErrorKind::Truncated
+        | EncodeErrorKind::NullKey { .. }
+        | EncodeErrorKind::Null { .. }
+        | EncodeErrorKind::Arena(_) => halt(
+            "Report this with the position; until it is mended exclude the table with select.exclude_tables.",
+        ),
+    }
+}
+
+fn sink(error: &SinkError) -> Verdict {
+    match error {
+        SinkError::Log(error) => log(error),
+        SinkError::NotCommitted => Verdict::Restart,
+        SinkError::HangingTransaction { topic } => Verdict::Halt(format!(
+            "Find the hanging transaction with kafka-transactions.sh find-hanging and end it with kafka-transactions.sh abort on topic {topic}, then start again."
+        )),
+        SinkError::TakenOver { .. } => {
+            halt("Run one instance of a task: stop this one or the other.")
+        }
+        SinkError::State(StateError::Format { .. }) => {
+            halt("Use the version that wrote the state, or a newer one.")
+        }
+        SinkError::State(StateError::Key | StateError::Value { .. }) => halt(
+            "Make sure that nothing else writes to the state topic; to start anew delete it together with the task's data topics.",
+        ),
+        SinkError::Batch(_) => halt("Lower limits.batch_bytes_max."),
+    }
+}
+
+fn log(error: &LogError) -> Verdict {
+    match error.kind {
+        LogErrorKind::Fenced
+        | LogErrorKind::Fatal
+        | LogErrorKind::Abortable
+        | LogErrorKind::Unreachable
+        | LogErrorKind::UnknownTopic
+        | LogErrorKind::Other => Verdict::Restart,
+        LogErrorKind::Authentication => Verdict::Credentials(
+            "Check the security.protocol, sasl.* and ssl.* settings in kafka.client.".to_owned(),
+        ),
+        LogErrorKind::Authorization => Verdict::Credentials(
+            "Grant the Kafka account Create, Describe, Write and Read on the task's topics, and Describe and Write on its transactional id.".to_owned(),
+        ),
+        LogErrorKind::TooLarge => halt(
+            "Raise max.message.bytes of the topic and message.max.bytes of the brokers to limits.record_bytes_max, or exclude the table with select.exclude_tables.",
+        ),
+        LogErrorKind::Configuration => halt("Mend kafka.client in the configuration."),
+    }
+}
+
+fn catalog(error: &CatalogError) -> Verdict {
+    match error {
+        CatalogError::Log(error) => log(error),
+        CatalogError::Subject(SubjectError::Registry(error)) => registry(error),
+        CatalogError::Subject(SubjectError::Incompatible { .. }) => halt(
+            "The table changed in a way that readers of the new schema could not read old events. Give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",
+        ),
+        CatalogError::Subject(SubjectError::Unreadable { .. }) => halt(
+            "Look at the subject in the registry: something else wrote to it. Give the table another topic with kafka.tables.<table>.topic_name.",
+        ),
+        CatalogError::Plan(_) | CatalogError::Schema { .. } => {
+            halt("Rename one of the columns, or exclude the table with select.exclude_tables.")
+        }
+        CatalogError::SharedTopic { .. } | CatalogError::LongName { .. } => {
+            halt("Give one of the tables another topic with kafka.tables.<table>.topic_name.")
+        }
+        CatalogError::OtherTopic { .. } | CatalogError::FewerPartitions { .. } => halt(
+            "What was published to the topic is gone. Restore it, or start anew: delete the state topic and the task's data topics.",
+        ),
+        CatalogError::Batch(_) => halt("Lower limits.batch_bytes_max."),
+    }
+}
+
+fn registry(error: &RegistryError) -> Verdict {
+    match error.kind {
+        RegistryErrorKind::Unreachable | RegistryErrorKind::Other => Verdict::Restart,
+        RegistryErrorKind::Authentication => Verdict::Credentials(
+            "Check registry.user and its password, and the account's rights to read and register subjects.".to_owned(),
+        ),
+        RegistryErrorKind::Incompatible => halt(
+            "The registry's own rule refuses the schema. Set the subject's compatibility to BACKWARD, or give the table another topic with kafka.tables.<table>.topic_name.",
+        ),
+        RegistryErrorKind::Invalid => halt(
+            "The registry refuses the request itself: make sure that registry.url is that of a Confluent-compatible API.",
+        ),
+    }
+}
+
+fn start(error: &StartError) -> Verdict {
+    match error {
+        StartError::NoBinlog => halt("Start the server with log_bin (and a server_id), or choose one that writes a binlog."),
+        StartError::Format(_) => halt("Run SET PERSIST binlog_format=ROW on the server and let clients reconnect."),
+        StartError::RowImage(_) => halt("Run SET PERSIST binlog_row_image=FULL on the server and let clients reconnect."),
+        StartError::RowMetadata(_) => halt("Run SET PERSIST binlog_row_metadata=FULL on the server (MySQL 8.0.1 or newer)."),
+        StartError::UnknownDatabase(_) => halt("Mend select in the configuration, create the database, or grant the account SELECT on it."),
+        StartError::NoGtids => halt("Name a file and an offset in source.start, or set gtid_mode=ON on the server."),
+        StartError::Position(_) => halt("Report this with the server's version."),
+        StartError::Purged { .. } => halt(PURGED_REMEDY),
+        StartError::LostTransactions { .. } => halt("The server lost transactions, or is another one: make sure that source.host is the right server. To follow this one as it is, delete the state topic and the task's data topics and start anew."),
+        StartError::OtherServer { .. } => halt("Point source.host at the server that was followed before. To follow this one, delete the state topic and the task's data topics and start anew."),
+        StartError::GtidMode { .. } => halt("Set gtid_mode as it was, or delete the state topic and the task's data topics and start anew."),
+        StartError::NoCheckpoint { .. } => halt("The state topic was deleted or emptied. Restore it; or, to start anew, delete the task's data topics too."),
+    }
+}

@@ -1,0 +1,157 @@
+//! All metrics, prefix `binlog_bridge_`. Counted per batch or per event, never per row.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use binlog_bridge_core::decode::RowsKind;
+use binlog_bridge_core::state::Checkpoint;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::sink::step::Done;
+use crate::sink::transactor::Committed;
+
+/// The metrics of a task. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    rows: IntCounterVec,
+    bytes_read: IntCounter,
+    bytes_published: IntCounter,
+    source_transactions: IntCounter,
+    commits: IntCounter,
+    unknown_commits: IntCounter,
+    restarts: IntCounter,
+    commit_seconds: Histogram,
+    lag_seconds: Gauge,
+    checkpoint_timestamp: Gauge,
+    checkpoint_offset: IntGauge,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Errors
+    /// If two metrics have the same name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(format!("binlog_bridge_{name}"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = Gauge::new(format!("binlog_bridge_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let rows = IntCounterVec::new(
+            Opts::new("binlog_bridge_rows_encoded_total", "Row events encoded, by operation."),
+            &["operation"],
+        )?;
+        registry.register(Box::new(rows.clone()))?;
+        let commit_seconds = Histogram::with_opts(
+            HistogramOpts::new(
+                "binlog_bridge_commit_duration_seconds",
+                "Time to append the last part of a Kafka transaction and to commit it.",
+            )
+            .buckets(vec![0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]),
+        )?;
+        registry.register(Box::new(commit_seconds.clone()))?;
+        let checkpoint_offset = IntGauge::new(
+            "binlog_bridge_checkpoint_offset_bytes",
+            "Offset of the last checkpoint in its binlog file.",
+        )?;
+        registry.register(Box::new(checkpoint_offset.clone()))?;
+        Ok(Self {
+            rows,
+            commit_seconds,
+            checkpoint_offset,
+            bytes_read: counter("read_bytes_total", "Bytes of binlog received.")?,
+            bytes_published: counter("published_bytes_total", "Bytes of keys and values sent.")?,
+            source_transactions: counter(
+                "source_transactions_total",
+                "Source transactions read, selected or not.",
+            )?,
+            commits: counter("commits_total", "Kafka transactions committed.")?,
+            unknown_commits: counter(
+                "unknown_commits_total",
+                "Commits whose outcome had to be read back from the state topic.",
+            )?,
+            restarts: counter("restarts_total", "Runs that ended and began again from the state.")?,
+            lag_seconds: gauge(
+                "lag_seconds",
+                "Age of the source transaction read last, when it was read; 0 at least.",
+            )?,
+            checkpoint_timestamp: gauge(
+                "checkpoint_timestamp_seconds",
+                "Commit time, at the source, of the last transaction before the checkpoint.",
+            )?,
+            registry,
+        })
+    }
+
+    /// A block of events came in.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.bytes_read.inc_by(count(bytes));
+    }
+
+    /// The rows of an event were encoded.
+    pub(crate) fn encoded(&self, kind: RowsKind, rows: u64) {
+        let operation = match kind {
+            RowsKind::Write => "create",
+            RowsKind::Update => "update",
+            RowsKind::Delete => "delete",
+        };
+        self.rows.with_label_values(&[operation]).inc_by(rows);
+    }
+
+    /// A source transaction was read to its end.
+    pub(crate) fn transaction_read(&self, commit_time_us: i64) {
+        self.source_transactions.inc();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let committed = Duration::from_micros(u64::try_from(commit_time_us).unwrap_or(0));
+        self.lag_seconds.set(now.saturating_sub(committed).as_secs_f64());
+    }
+
+    /// A step of the sink has ended.
+    pub(crate) fn step_done(&self, done: Done) {
+        self.bytes_published.inc_by(count(done.bytes));
+        let Some(committed) = done.committed else { return };
+        self.commits.inc();
+        self.commit_seconds.observe(done.elapsed.as_secs_f64());
+        if committed == Committed::ReadBack {
+            self.unknown_commits.inc();
+        }
+    }
+
+    /// A checkpoint was handed over.
+    pub(crate) fn checkpoint(&self, checkpoint: &Checkpoint) {
+        let offset = checkpoint.position.at().offset;
+        self.checkpoint_offset.set(i64::try_from(offset).unwrap_or(i64::MAX));
+        if let Some(ms) = checkpoint.source_ts_ms {
+            let age = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+            self.checkpoint_timestamp.set(age.as_secs_f64());
+        }
+    }
+
+    /// A run ended and another begins.
+    pub(crate) fn restarted(&self) {
+        self.restarts.inc();
+    }
+
+    /// All metrics in Prometheus' text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => format!("# {error}\n"),
+        }
+    }
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,235 @@
+//! The data path, from the source's events to committed Kafka transactions.
+//!
+//! ```text
+//! dump ─blocks─▶ decode ─items─▶ tables ─plan─▶ encode ─batch─▶ transactor ─▶ Kafka
+//! ```
+//!
+//! A batch closes at the end of a source transaction as soon as the sink is free, so that batches grow with
+//! the load; while one is committed, the next is read and encoded. A Kafka transaction holds whole source
+//! transactions (I4) and the checkpoint after them (I3); one that does not fit into a batch is appended in
+//! parts, so that memory does not depend on its size (I8). It must never publish what it does not understand
+//! (I7).
+
+mod commit;
+
+use std::time::Duration;
+
+use binlog_bridge_core::decode::{Decoder, Ending, Item, Joined, Joiner, Statement, TableMapEvent};
+use binlog_bridge_core::encode::{Batch, Encoder, RowsSource};
+use binlog_bridge_core::event::{EventBlock, EventHeader, Part};
+use binlog_bridge_core::schema::{Lookup, StatementEffect, Tables, effect};
+use binlog_bridge_core::selection::TableName;
+use binlog_bridge_core::state::Checkpoint;
+use tokio::time::Instant;
+
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::shutdown::Shutdown;
+use crate::sink::log::Log;
+use crate::sink::step::SinkSlot;
+use crate::source::Dump;
+
+/// Bounds of a run; each is a key of `limits` in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a batch, after which the source is not read until the sink has taken it.
+    pub batch_bytes_max: usize,
+    /// Time that a batch waits for more, though the sink is free.
+    pub commit_interval_min: Duration,
+    /// Time after which a checkpoint is committed, though nothing selected has changed.
+    pub checkpoint_interval: Duration,
+    /// Bytes of one record, key and value.
+    pub record_bytes_max: usize,
+    /// Bytes of the Kafka transaction for one source transaction.
+    pub transaction_bytes_max: u64,
+}
+
+/// Everything between an open dump and an initialised log.
+pub(crate) struct Pipeline<D, L, R> {
+    pub(crate) dump: D,
+    pub(crate) sink: SinkSlot<L>,
+    pub(crate) decoder: Decoder,
+    pub(crate) joiner: Joiner,
+    pub(crate) tables: Tables,
+    pub(crate) catalog: Catalog<R>,
+    pub(crate) encoder: Encoder,
+    /// What is being filled.
+    pub(crate) batch: Batch,
+    /// The last checkpoint that was handed to the sink.
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) last_commit: Instant,
+    /// Bytes handed over for the Kafka transaction that is open.
+    pub(crate) open_bytes: u64,
+}
+
+impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
+    /// Runs until the shutdown is asked for, or an error.
+    pub(crate) async fn run(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
+        let mut block = EventBlock::default();
+        loop {
+            let has_room = self.batch.bytes() < self.limits.batch_bytes_max;
+            tokio::select! {
+                biased;
+                // 1. A shutdown must not wait for input. Nothing is taken when it wins.
+                () = shutdown.asked() => return self.finish().await,
+                // 2. The sink goes before input, so that batches stay small under light load. The step is
+                //    kept in the slot: a poll that is dropped loses nothing.
+                done = self.sink.done(), if self.sink.is_busy() => {
+                    let took = done?;
+                    self.metrics.step_done(took);
+                }
+                // 3. Input, as long as there is room for what it makes. Cancel-safe by contract.
+                read = self.dump.next(&mut block), if has_room => {
+                    read?;
+                    self.block(&block).await?;
+                    block.clear();
+                }
+                // 4. A batch that waits for its time.
+                () = tokio::time::sleep_until(self.due_at()), if self.is_waiting() => {}
+            }
+            self.hand_over()?;
+        }
+    }
+
+    /// Decodes and encodes all events of a block.
+    async fn block(&mut self, block: &EventBlock) -> Result<(), Error> {
+        self.metrics.received(block.len());
+        for (part, bytes) in block.pieces() {
+            self.piece(part, bytes).await?;
+        }
+        Ok(())
+    }
+
+    async fn piece(&mut self, part: Part, bytes: &[u8]) -> Result<(), Error> {
+        // Taken out, so that the event may borrow from it while the rest of `self` changes.
+        let mut joiner = std::mem::replace(&mut self.joiner, Joiner::new(0));
+        let wanted = |_: &EventHeader, table_id: Option<u64>| match table_id {
+            // An unknown id is an error that is found when the event is decoded.
+            Some(id) => self.tables.plan(id).map_or(true, |plan| plan.is_some()),
+            None => true,
+        };
+        let result = match joiner.piece(part, bytes, wanted) {
+            Ok(Joined::Event(event)) => self.event(event).await,
+            Ok(Joined::Skipped(header)) => {
+                self.decoder.skipped(&header);
+                Ok(())
+            }
+            Ok(Joined::Pending) => Ok(()),
+            Err(kind) => Err(self.decoder.failed(kind).into()),
+        };
+        self.joiner = joiner;
+        result
+    }
+
+    async fn event(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (header, item) = self.decoder.event(bytes)?;
+        match item {
+            Item::TableMap(event) => self.table_map(&event).await,
+            Item::Rows(event) => {
+                let plan = self.tables.plan(event.table_id).map_err(|source| self.rows(source))?;
+                let Some(plan) = plan else { return Ok(()) };
+                self.refuse_xa()?;
+                let at = self.decoder.at();
+                let transaction = self.decoder.transaction();
+                let source = RowsSource { server_id: header.server_id, at, transaction };
+                let rows = self.encoder.rows(plan, &event, &source, &mut self.batch)?;
+                self.metrics.encoded(event.kind, rows);
+                Ok(())
+            }
+            Item::OpaqueRows { table_id, event } => {
+                let plan = self.tables.plan(table_id).map_err(|source| self.rows(source))?;
+                let remedy = "Run SET GLOBAL binlog_row_value_options='' on the server and let clients reconnect.";
+                if plan.is_some() { Err(self.not_publishable(event, remedy)) } else { Ok(()) }
+            }
+            Item::Statement(statement) => self.statement(&header, &statement).await,
+            Item::End(ending) => self.end(ending),
+            Item::NewFile => {
+                self.tables.new_file();
+                Ok(())
+            }
+            Item::Begin | Item::Nothing => Ok(()),
+        }
+    }
+
+    async fn table_map(&mut self, event: &TableMapEvent<'_>) -> Result<(), Error> {
+        let at = || self.decoder.at().clone();
+        let lookup = self
+            .tables
+            .table_map(event)
+            .map_err(|source| Error::Definition { at: at(), source })?;
+        let Lookup::New(definition) = lookup else { return Ok(()) };
+        let first = self.decoder.transaction().first.clone().unwrap_or_else(at);
+        // Topics are asked for between steps of the sink, not during one.
+        let transactor = self.sink.idle().await?;
+        let target = transactor.state_target().clone();
+        let into = (&target, &mut self.batch);
+        let plan = self.catalog.prepare(&definition, &first, transactor.log(), into).await?;
+        self.tables.install(event, plan);
+        Ok(())
+    }
+
+    async fn statement(
+        &mut self,
+        header: &EventHeader,
+        statement: &Statement<'_>,
+    ) -> Result<(), Error> {
+        match effect(statement, self.tables.selection()) {
+            StatementEffect::None => {}
+            StatementEffect::Definition => self.tables.end_versions(),
+            StatementEffect::Truncate(table) => {
+                self.tables.end_versions();
+                self.truncate(header, &table).await?;
+            }
+            StatementEffect::Rows => {
+                let remedy = "Set binlog_format=ROW for all sessions of the server; then start anew behind the statement: delete the state topic and the task's data topics.";
+                return Err(self.not_publishable("a statement in STATEMENT format", remedy));
+            }
+            StatementEffect::RollbackToSavepoint if self.encoder.has_rows() => {
+                return Err(self.not_publishable("ROLLBACK TO SAVEPOINT", MIXED_ENGINES_REMEDY));
+            }
+            StatementEffect::RollbackToSavepoint => {}
+        }
+        if statement.ends_transaction { self.end(Ending::Commit) } else { Ok(()) }
+    }
+
+    /// Publishes a TRUNCATE, unless nothing of the table was ever published.
+    async fn truncate(&mut self, header: &EventHeader, table: &TableName) -> Result<(), Error> {
+        if !self.tables.selection().selects(table) {
+            return Ok(());
+        }
+        let transactor = self.sink.idle().await?;
+        let target = transactor.state_target().clone();
+        let into = (&target, &mut self.batch);
+        let Some(plan) = self.catalog.known(table, transactor.log(), into).await? else {
+            return Ok(());
+        };
+        let at = self.decoder.at();
+        let transaction = self.decoder.transaction();
+        let source = RowsSource { server_id: header.server_id, at, transaction };
+        self.encoder.truncate(&plan, &source, &mut self.batch)?;
+        Ok(())
+    }
+
+    /// XA transactions are decided upon later, perhaps in another file: not published.
+    fn refuse_xa(&self) -> Result<(), Error> {
+        let remedy = "Use ordinary transactions for the selected tables, or exclude the tables with select.exclude_tables.";
+        if self.decoder.transaction().is_xa {
+            return Err(self.not_publishable("an XA transaction", remedy));
+        }
+        Ok(())
+    }
+
+    fn not_publishable(&self, what: &'static str, remedy: &'static str) -> Error {
+        Error::NotPublishable { what, at: self.decoder.at().clone(), remedy }
+    }
+
+    fn rows(&self, source: binlog_bridge_core::schema::RowsError) -> Error {
+        Error::Rows { at: self.decoder.at().clone(), source }
+    }
+}
+
+const MIXED_ENGINES_REMEDY: &str = "The transaction changed tables of engines with and without transactions, and was rolled back. Exclude the tables with select.exclude_tables, or make all of them InnoDB.";

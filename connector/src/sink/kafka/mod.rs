@@ -1,0 +1,228 @@
+//! The real half of [`Log`]: Kafka through librdkafka.
+//!
+//! A [`KafkaLog`] is a channel to one thread that owns the transactional producer and the clients that
+//! read. The thread carries out one step after another and decides nothing (no retry beyond the client's
+//! own, no fencing rule): that is the business of [`super::transactor`].
+//!
+//! Invariants kept here: a commit is reported as certain only if its EndTxn was answered, and never sent
+//! when a record of the transaction was refused (I2, I3); a batch outlives its use by the client; no error
+//! and no log line holds a row value or a secret (I9).
+//!
+//! [`super::transactor`]: super
+
+mod client;
+pub(in crate::sink) mod failure;
+pub(in crate::sink) mod native;
+mod patience;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use binlog_bridge_core::encode::Batch;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+pub(in crate::sink) use self::client::Context;
+pub use self::client::RECORD_OVERHEAD_BYTES;
+use self::worker::{Step, Worker};
+use super::log::{
+    CommitAnswer, CommittedRecords, Isolation, Log, LogError, LogErrorKind, NewTopic,
+    TopicDescription,
+};
+
+/// How to reach the cluster, and the limits of what is sent to it.
+#[derive(Clone)]
+pub struct KafkaSettings {
+    /// Hosts to begin with, as `host:port,host:port`.
+    pub bootstrap_servers: String,
+    /// The identity that transactions are fenced by; also the client's name in the brokers' logs.
+    pub transactional_id: String,
+    /// Settings passed through to the Kafka client, such as `security.protocol` and `sasl.password`,
+    /// already checked. What exactly once rests on is set over them.
+    pub client: BTreeMap<String, String>,
+    /// The most bytes of keys and values that one batch holds.
+    pub batch_bytes_max: usize,
+    /// The most bytes of key and value that one record holds.
+    pub record_bytes_max: usize,
+    /// After how many milliseconds the broker aborts an open transaction by itself; at least 1000.
+    pub transaction_timeout_ms: u32,
+    /// How many milliseconds a step other than `append` waits for the cluster.
+    pub request_timeout_ms: u32,
+}
+
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("transactional_id", &self.transactional_id)
+            // Any of the values may be a secret.
+            .field("client", &self.client.keys().collect::<Vec<_>>())
+            .field("batch_bytes_max", &self.batch_bytes_max)
+            .field("record_bytes_max", &self.record_bytes_max)
+            .field("transaction_timeout_ms", &self.transaction_timeout_ms)
+            .field("request_timeout_ms", &self.request_timeout_ms)
+            .finish()
+    }
+}
+
+/// One transactional producer in Kafka. See [`Log`] for what each step promises.
+pub struct KafkaLog {
+    // Taken when dropped; the thread ends once there is no sender any more.
+    steps: Option<mpsc::Sender<Step>>,
+    thread: Option<JoinHandle<()>>,
+    /// Disconnected once the thread has dropped its clients.
+    ended: mpsc::Receiver<()>,
+    stopped: Arc<AtomicBool>,
+}
+
+/// How long dropping a [`KafkaLog`] waits for its thread.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+impl KafkaLog {
+    /// Starts the thread. Nothing is connected before the first step.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn new(settings: KafkaSettings) -> Result<KafkaLog, LogError> {
+        let (steps, receiver) = mpsc::channel::<Step>();
+        let (ended_sender, ended) = mpsc::channel();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("kafka".to_owned()).spawn({
+            let stopped = Arc::clone(&stopped);
+            move || {
+                let _ended = ended_sender; // dropped last
+                worker::run(settings, stopped, &receiver);
+            }
+        });
+        let thread = thread.map_err(|error| LogError {
+            operation: "start",
+            kind: LogErrorKind::Other,
+            message: error.to_string(),
+        })?;
+        Ok(KafkaLog {
+            steps: Some(steps),
+            thread: Some(thread),
+            ended,
+            stopped,
+        })
+    }
+
+    async fn step<T: Send + 'static>(
+        &mut self,
+        operation: &'static str,
+        step: impl FnOnce(&mut Worker) -> T + Send + 'static,
+    ) -> Result<T, LogError> {
+        let gone = || LogError {
+            operation,
+            kind: LogErrorKind::Fatal,
+            message: "the thread of the Kafka client has ended".to_owned(),
+        };
+        let (answer, answered) = oneshot::channel();
+        let step: Step = Box::new(move |worker| {
+            // Nobody waits any more if the step's future was dropped.
+            answer.send(step(worker)).ok();
+        });
+        self.steps
+            .as_ref()
+            .ok_or_else(gone)?
+            .send(step)
+            .map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
+    }
+}
+
+impl Drop for KafkaLog {
+    /// Waits for the thread, for two seconds at most. A thread that a host lookup or a slow broker holds
+    /// up longer ends by itself when its step times out; all that it uses, batches too, is its own.
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.steps = None;
+        match self.ended.recv_timeout(END_WITHIN) {
+            Err(mpsc::RecvTimeoutError::Timeout) => warn!("the Kafka client has not ended in time"),
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let ended = self.thread.take().map(JoinHandle::join);
+                if let Some(Err(_)) = ended {
+                    warn!("the thread of the Kafka client panicked");
+                }
+            }
+        }
+    }
+}
+
+impl Log for KafkaLog {
+    async fn init(&mut self) -> Result<(), LogError> {
+        self.step("init_transactions", Worker::init).await?
+    }
+
+    async fn begin(&mut self) -> Result<(), LogError> {
+        self.step("begin_transaction", Worker::begin).await?
+    }
+
+    async fn append(&mut self, batch: Batch) -> Result<Batch, LogError> {
+        self.step("append", |worker| worker.append(batch)).await?
+    }
+
+    async fn commit(&mut self) -> CommitAnswer {
+        self.step("commit_transaction", Worker::commit)
+            .await
+            .unwrap_or_else(|error| CommitAnswer {
+                result: Err(error),
+                elapsed: Duration::ZERO,
+                transport_error: true,
+            })
+    }
+
+    async fn abort(&mut self) -> Result<(), LogError> {
+        self.step("abort_transaction", Worker::abort).await?
+    }
+
+    async fn end_offset(&mut self, topic: &str, isolation: Isolation) -> Result<i64, LogError> {
+        let topic = topic.to_owned();
+        self.step("end_offset", move |worker| {
+            worker.end_offset(&topic, isolation)
+        })
+        .await?
+    }
+
+    async fn read_committed(
+        &mut self,
+        topic: &str,
+        from: i64,
+    ) -> Result<CommittedRecords, LogError> {
+        let topic = topic.to_owned();
+        self.step("read_committed", move |worker| {
+            worker.read_committed(&topic, from)
+        })
+        .await?
+    }
+
+    async fn describe_topic(&mut self, topic: &str) -> Result<Option<TopicDescription>, LogError> {
+        let topic = topic.to_owned();
+        self.step("describe_topic", move |worker| {
+            worker.describe_topic(&topic)
+        })
+        .await?
+    }
+
+    async fn create_topic(&mut self, topic: &NewTopic) -> Result<(), LogError> {
+        let topic = topic.clone();
+        self.step("create_topic", move |worker| worker.create_topic(&topic))
+            .await?
+    }
+
+    async fn list_topics(&mut self, prefix: &str) -> Result<BTreeMap<String, u64>, LogError> {
+        let prefix = prefix.to_owned();
+        self.step("list_topics", move |worker| worker.list_topics(&prefix))
+            .await?
+    }
+
+    async fn broker_count(&mut self) -> Result<usize, LogError> {
+        self.step("broker_count", Worker::broker_count).await?
+    }
+}

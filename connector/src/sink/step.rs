@@ -1,0 +1,182 @@
+//! The step that the sink is doing while the pipeline goes on reading.
+//!
+//! At most one: it owns the transactor and gives it back with its result, so that no lock and no thread is
+//! needed to know who may use it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use binlog_bridge_core::encode::Batch;
+use tokio::time::Instant;
+
+use super::log::Log;
+use super::transactor::{Committed, Mark, SinkError, Transactor};
+
+type Step<L> = Pin<Box<dyn Future<Output = (Transactor<L>, Result<Done, SinkError>)> + Send>>;
+
+/// What a step did.
+#[derive(Debug)]
+pub struct Done {
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Bytes of keys and values that it appended.
+    pub bytes: usize,
+    /// How the commit went; `None` for an append.
+    pub committed: Option<Committed>,
+    batch: Batch,
+}
+
+/// The transactor, or the step that has it.
+pub struct SinkSlot<L> {
+    state: State<L>,
+    /// Emptied batches, for their memory.
+    spare: Vec<Batch>,
+    has_open: bool,
+}
+
+enum State<L> {
+    Idle(Transactor<L>),
+    Busy(Step<L>),
+    /// A step failed, and its transactor is kept for looking at the owner record.
+    Failed(Transactor<L>),
+    /// Between two states; seen by nobody.
+    Moving,
+}
+
+/// One batch is filled while another is sent: no third is ever needed.
+const SPARE_MAX: usize = 2;
+
+impl<L: Log> SinkSlot<L> {
+    /// A slot at rest.
+    pub fn new(transactor: Transactor<L>) -> Self {
+        Self { state: State::Idle(transactor), spare: Vec::new(), has_open: false }
+    }
+
+    /// True while a step is being done.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.state, State::Busy(_))
+    }
+
+    /// True if a part of a source transaction was handed over and its commit was not.
+    pub fn has_open_transaction(&self) -> bool {
+        self.has_open
+    }
+
+    /// An empty batch, with the memory of an earlier one if there is one.
+    pub fn take_spare(&mut self) -> Batch {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Begins to append a part of a source transaction. The slot is at rest.
+    pub fn append(&mut self, batch: Batch) {
+        self.has_open = true;
+        self.begin(|mut transactor| {
+            Box::pin(async move {
+                let (start, bytes) = (Instant::now(), batch.bytes());
+                let result = transactor.append(batch).await.map(|batch| Done {
+                    elapsed: start.elapsed(),
+                    bytes,
+                    committed: None,
+                    batch,
+                });
+                (transactor, result)
+            })
+        });
+    }
+
+    /// Begins to append the last part and to commit. The slot is at rest.
+    pub fn commit(&mut self, batch: Batch, mark: Mark) {
+        self.has_open = false;
+        self.begin(|mut transactor| {
+            Box::pin(async move {
+                let (start, bytes) = (Instant::now(), batch.bytes());
+                let result = transactor.commit(batch, &mark).await.map(|(batch, committed)| Done {
+                    elapsed: start.elapsed(),
+                    bytes,
+                    committed: Some(committed),
+                    batch,
+                });
+                (transactor, result)
+            })
+        });
+    }
+
+    fn begin(&mut self, step: impl FnOnce(Transactor<L>) -> Step<L>) {
+        self.state = match std::mem::replace(&mut self.state, State::Moving) {
+            State::Idle(transactor) => State::Busy(step(transactor)),
+            other @ (State::Busy(_) | State::Failed(_) | State::Moving) => {
+                debug_assert!(false, "a step was begun while the slot was not at rest");
+                other
+            }
+        };
+    }
+
+    /// Waits for the end of the step. Cancel-safe: the step stays in the slot.
+    ///
+    /// # Errors
+    /// What the step failed with.
+    pub async fn done(&mut self) -> Result<Done, SinkError> {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    /// The result of the step, if it has ended by now.
+    ///
+    /// # Errors
+    /// What the step failed with.
+    pub fn poll_done(&mut self) -> Result<Option<Done>, SinkError> {
+        match self.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => done.map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Done, SinkError>> {
+        let State::Busy(step) = &mut self.state else { return Poll::Pending };
+        let Poll::Ready((transactor, result)) = step.as_mut().poll(context) else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match result {
+            Ok(mut done) => {
+                let mut batch = std::mem::take(&mut done.batch);
+                batch.clear();
+                if self.spare.len() < SPARE_MAX {
+                    self.spare.push(batch);
+                }
+                self.state = State::Idle(transactor);
+                Ok(done)
+            }
+            Err(error) => {
+                self.state = State::Failed(transactor);
+                Err(error)
+            }
+        })
+    }
+
+    /// Waits until the slot is at rest, and lends the transactor.
+    ///
+    /// # Errors
+    /// What the step failed with.
+    pub async fn idle(&mut self) -> Result<&mut Transactor<L>, SinkError> {
+        if self.is_busy() {
+            self.done().await?;
+        }
+        match &mut self.state {
+            State::Idle(transactor) | State::Failed(transactor) => Ok(transactor),
+            State::Busy(_) | State::Moving => Err(SinkError::NotCommitted),
+        }
+    }
+
+    /// Ends the slot after an error: the transactor, once no step has it.
+    pub async fn into_transactor(mut self) -> Option<Transactor<L>> {
+        if self.is_busy() {
+            // Its error, if any, is not the first one.
+            let _ended = self.done().await;
+        }
+        match self.state {
+            State::Idle(transactor) | State::Failed(transactor) => Some(transactor),
+            State::Busy(_) | State::Moving => None,
+        }
+    }
+}

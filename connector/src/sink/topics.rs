@@ -1,0 +1,147 @@
+//! The topics that the connector makes, and their settings.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use binlog_bridge_core::avro::TopicNames;
+use binlog_bridge_core::selection::TableName;
+
+use super::log::{Log, LogError, LogErrorKind, NewTopic, TopicDescription};
+
+/// What the configuration says of topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Partitions of a table's topic.
+    pub partitions: i32,
+    /// Copies of each partition; `None` is three, or as many as there are brokers.
+    pub replication_factor: Option<i32>,
+    /// How long records are kept, in milliseconds.
+    pub retention_ms: u64,
+    /// Largest record, key and value, in bytes.
+    pub record_bytes_max: usize,
+    /// Exceptions by table.
+    pub tables: BTreeMap<TableName, TableTopic>,
+}
+
+/// What the configuration says of one table's topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableTopic {
+    /// The topic's name instead of the usual one.
+    pub name: Option<String>,
+    /// Its partitions.
+    pub partitions: Option<i32>,
+}
+
+/// Copies where nothing is configured and the cluster has as many brokers.
+const REPLICATION_FACTOR: i32 = 3;
+/// Bytes of a record batch beside key and value.
+const RECORD_OVERHEAD_BYTES: usize = 1024;
+/// Brokers learn of a new topic one after another; after this long something is wrong.
+const TOPIC_APPEARS_MAX: Duration = Duration::from_secs(30);
+/// Between two looks for a new topic.
+const TOPIC_APPEARS_PAUSE: Duration = Duration::from_millis(20);
+
+impl TopicSettings {
+    /// The topic of a table; `None` if its name is too long for Kafka.
+    #[must_use]
+    pub fn topic_of(&self, names: &TopicNames, table: &TableName) -> Option<String> {
+        let configured = self.tables.get(table).and_then(|topic| topic.name.clone());
+        configured.or_else(|| names.table(table))
+    }
+
+    /// Partitions of a table's topic when it is made.
+    #[must_use]
+    pub fn partitions_of(&self, table: &TableName) -> i32 {
+        self.tables.get(table).and_then(|topic| topic.partitions).unwrap_or(self.partitions)
+    }
+
+    /// A topic for events. Segments of an hour make 24 h of retention at least 24 h and at most about 25;
+    /// the broker's time-stamps keep a backlog from being deleted on arrival.
+    #[must_use]
+    pub fn data_topic(&self, name: &str, partitions: i32) -> NewTopic {
+        let segment_ms = (60 * 60 * 1000).min(self.retention_ms);
+        self.topic(
+            name,
+            partitions,
+            &[
+                ("cleanup.policy", "delete".to_owned()),
+                ("retention.ms", self.retention_ms.to_string()),
+                ("segment.ms", segment_ms.to_string()),
+                ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ],
+        )
+    }
+
+    /// The topic of a task's state: compacted soon, so that a start reads what the tables cost, not what
+    /// history cost.
+    #[must_use]
+    pub fn state_topic(&self, name: &str) -> NewTopic {
+        self.topic(
+            name,
+            1,
+            &[
+                ("cleanup.policy", "compact".to_owned()),
+                ("segment.bytes", (16 * 1024 * 1024).to_string()),
+                ("segment.ms", (10 * 60 * 1000).to_string()),
+                ("min.cleanable.dirty.ratio", "0.01".to_owned()),
+                ("delete.retention.ms", (60 * 1000).to_string()),
+            ],
+        )
+    }
+
+    fn topic(&self, name: &str, partitions: i32, settings: &[(&str, String)]) -> NewTopic {
+        let bytes_max = self.record_bytes_max + RECORD_OVERHEAD_BYTES;
+        let common = [
+            ("max.message.bytes", bytes_max.to_string()),
+            ("unclean.leader.election.enable", "false".to_owned()),
+        ];
+        NewTopic {
+            name: name.to_owned(),
+            partitions,
+            replication_factor: self.replication_factor.unwrap_or(REPLICATION_FACTOR),
+            settings: settings
+                .iter()
+                .cloned()
+                .chain(common)
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+        }
+    }
+}
+
+/// Makes the topic unless it exists, and describes it.
+///
+/// # Errors
+/// [`LogError`]
+pub async fn ensure_topic<L: Log>(
+    log: &mut L,
+    topic: &NewTopic,
+) -> Result<TopicDescription, LogError> {
+    if let Some(found) = log.describe_topic(&topic.name).await? {
+        return Ok(found);
+    }
+    let mut topic = topic.clone();
+    let brokers = i32::try_from(log.broker_count().await?).unwrap_or(i32::MAX);
+    if brokers < topic.replication_factor {
+        tracing::warn!(topic = topic.name, brokers, "fewer brokers than copies wanted of the topic");
+        topic.replication_factor = brokers;
+    }
+    // One copy may be away without stopping the stream, and no acknowledged record is lost by it.
+    let in_sync = if topic.replication_factor >= REPLICATION_FACTOR { 2 } else { 1 };
+    topic.settings.insert("min.insync.replicas".to_owned(), in_sync.to_string());
+    log.create_topic(&topic).await?;
+    let deadline = tokio::time::Instant::now() + TOPIC_APPEARS_MAX;
+    loop {
+        if let Some(found) = log.describe_topic(&topic.name).await? {
+            return Ok(found);
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(LogError {
+                operation: "create_topic",
+                kind: LogErrorKind::Unreachable,
+                message: format!("topic {} was made but does not appear", topic.name),
+            });
+        }
+        tokio::time::sleep(TOPIC_APPEARS_PAUSE).await;
+    }
+}

@@ -1,0 +1,277 @@
+//! The exactly-once state machine: one Kafka transaction at a time, never a guess about its outcome.
+//!
+//! A commit is *certain* only if EndTxn was sent once. The client repeats it by itself after a time-out or a
+//! broken connection, and a delayed first one can end the *next* transaction of the same producer. So a
+//! producer is used again only after a certain commit. After any other it is dropped, a new one is made
+//! (its epoch makes whatever is late harmless), and the state topic says what happened (I2, I3, I5).
+
+use std::time::Duration;
+
+use binlog_bridge_core::encode::{ArenaFull, Batch, TopicPartition};
+use binlog_bridge_core::state::{self, State, StateError};
+use tokio::time::Instant;
+
+use super::log::{CommitAnswer, Isolation, Log, LogError, LogErrorKind};
+
+/// A commit slower than this may have been repeated by the client, whose first repetition comes after
+/// `retry.backoff.ms` = 1000.
+const COMMIT_CERTAIN_MAX: Duration = Duration::from_millis(500);
+/// How long the state topic may be held back by somebody's open transaction before we give up. Brokers end
+/// transactions after at most 15 minutes by default.
+const STATE_READ_MAX: Duration = Duration::from_secs(20 * 60);
+/// How long to wait between looks at a state topic that is held back.
+const STATE_READ_PAUSE: Duration = Duration::from_millis(100);
+/// Commits between two looks at the end of the state topic, so that a read-back is short.
+const COMMITS_BETWEEN_LOOKS: u32 = 1000;
+/// Unknown commits in a row after which the broker is called slow.
+const UNKNOWN_IN_A_ROW_WARN: u32 = 3;
+
+/// Publishes batches, each Kafka transaction with the record that proves it.
+#[derive(Debug)]
+pub struct Transactor<L> {
+    log: L,
+    state: TopicPartition,
+    instance: String,
+    /// The owner that was found at the start: fenced by us, so not a rival.
+    superseded: Option<String>,
+    /// Everything of ours that is committed in the state topic lies before this offset or was read.
+    next_offset: i64,
+    is_open: bool,
+    commits_since_look: u32,
+    unknown_in_a_row: u32,
+}
+
+/// The record of the state topic whose presence proves that a transaction was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The record's key.
+    pub key: String,
+    /// Its value; never the same in two transactions of a run.
+    pub value: Vec<u8>,
+}
+
+/// How a commit was found to have gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// EndTxn was sent once and answered.
+    Certain,
+    /// The state topic had to be asked.
+    ReadBack,
+}
+
+/// Why nothing more can be published for now.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A step failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The transaction is not in Kafka.
+    #[error("kafka: the outcome of a commit was unknown, and the state topic shows that it was not made")]
+    NotCommitted,
+    /// Somebody's transaction is open and does not end.
+    #[error("kafka: an open transaction has held back topic {topic} for 20 minutes")]
+    HangingTransaction {
+        /// The state topic.
+        topic: String,
+    },
+    /// Another instance of the task has taken over.
+    #[error("kafka: instance {instance} of the same task has taken over, started at {started_ts_ms} ms since 1970")]
+    TakenOver {
+        /// The other instance's id.
+        instance: String,
+        /// When it started.
+        started_ts_ms: i64,
+    },
+    /// The state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A batch is too large.
+    #[error(transparent)]
+    Batch(#[from] ArenaFull),
+}
+
+impl<L: Log> Transactor<L> {
+    /// Fences every older instance, and only then reads the state (I5). The state topic exists.
+    ///
+    /// # Errors
+    /// [`SinkError`]
+    pub async fn start(
+        mut log: L,
+        state_topic: &str,
+        instance: &str,
+    ) -> Result<(Self, State), SinkError> {
+        log.init().await?;
+        let state = TopicPartition { topic: state_topic.into(), partition: 0 };
+        let mut this = Self {
+            log,
+            state,
+            instance: instance.to_owned(),
+            superseded: None,
+            next_offset: 0,
+            is_open: false,
+            commits_since_look: 0,
+            unknown_in_a_row: 0,
+        };
+        let mut found = State::default();
+        for (key, value) in this.read_state().await? {
+            found.apply(&key, value.as_deref())?;
+        }
+        this.superseded = found.owner.as_ref().map(|owner| owner.instance.clone());
+        Ok((this, found))
+    }
+
+    /// The log, for topic requests between transactions.
+    pub fn log(&mut self) -> &mut L {
+        &mut self.log
+    }
+
+    /// Where records of the state go.
+    pub fn state_target(&self) -> &TopicPartition {
+        &self.state
+    }
+
+    /// True if a part of a source transaction was appended and its commit is still to come.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Appends a part of a source transaction. Its records are acknowledged on return, not committed.
+    ///
+    /// # Errors
+    /// [`SinkError`]; the transaction is lost then.
+    pub async fn append(&mut self, batch: Batch) -> Result<Batch, SinkError> {
+        if !self.is_open {
+            self.log.begin().await?;
+            self.is_open = true;
+        }
+        Ok(self.log.append(batch).await?)
+    }
+
+    /// Appends the last part, with the mark as its last record, and commits.
+    ///
+    /// # Errors
+    /// [`SinkError`]; the transaction is then not in Kafka, or cannot be proven to be.
+    pub async fn commit(
+        &mut self,
+        mut batch: Batch,
+        mark: &Mark,
+    ) -> Result<(Batch, Committed), SinkError> {
+        batch.push(&self.state, Some(mark.key.as_bytes()), Some(&mark.value))?;
+        let batch = self.append(batch).await?;
+        let answer = self.log.commit().await;
+        self.is_open = false;
+        if is_certain(&answer) {
+            self.unknown_in_a_row = 0;
+            self.look_at_end().await?;
+            return Ok((batch, Committed::Certain));
+        }
+        if let Err(error) = &answer.result {
+            tracing::warn!(%error, elapsed_ms = answer.elapsed.as_millis(), "commit outcome unknown");
+        }
+        self.unknown_in_a_row += 1;
+        if self.unknown_in_a_row == UNKNOWN_IN_A_ROW_WARN {
+            tracing::warn!("three commits in a row were slow or broken: the broker is slow");
+        }
+        self.read_back(mark).await?;
+        Ok((batch, Committed::ReadBack))
+    }
+
+    /// Gives up the open transaction. The producer is of no use after it: its EndTxn may be late too.
+    pub async fn abandon(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            if let Err(error) = self.log.abort().await {
+                tracing::debug!(%error, "abort failed; the next start ends the transaction");
+            }
+        }
+    }
+
+    /// A new producer first: once it is initialised, the old transaction is over, whatever is still on its way.
+    async fn read_back(&mut self, mark: &Mark) -> Result<(), SinkError> {
+        self.log.init().await?;
+        let mut is_there = false;
+        for (key, value) in self.read_state().await? {
+            if key == state::owner_key().as_bytes() {
+                self.refuse_rival(value.as_deref())?;
+            }
+            if key == mark.key.as_bytes() {
+                is_there = value.as_deref() == Some(mark.value.as_slice());
+            }
+        }
+        if is_there { Ok(()) } else { Err(SinkError::NotCommitted) }
+    }
+
+    fn refuse_rival(&self, owner: Option<&[u8]>) -> Result<(), SinkError> {
+        let mut found = State::default();
+        found.apply(state::owner_key().as_bytes(), owner)?;
+        match found.owner {
+            Some(owner) if !self.is_ours(&owner.instance) => Err(SinkError::TakenOver {
+                instance: owner.instance,
+                started_ts_ms: owner.started_ts_ms,
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn is_ours(&self, instance: &str) -> bool {
+        instance == self.instance || self.superseded.as_deref() == Some(instance)
+    }
+
+    /// After fencing: who did it? A transaction that timed out looks the same, with our own owner record.
+    ///
+    /// # Errors
+    /// [`SinkError::TakenOver`] if another instance owns the task by now.
+    pub async fn look_for_rival(&mut self) -> Result<(), SinkError> {
+        for (key, value) in self.read_state().await? {
+            if key == state::owner_key().as_bytes() {
+                self.refuse_rival(value.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all committed records of the state topic from the last offset known. The end is taken once, by a
+    /// client that sees uncommitted records: one that does not would report the last stable offset.
+    async fn read_state(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, SinkError> {
+        let topic = self.state.topic.to_string();
+        let end = self.log.end_offset(&topic, Isolation::ReadUncommitted).await?;
+        let deadline = Instant::now() + STATE_READ_MAX;
+        let mut records = Vec::new();
+        loop {
+            let read = self.log.read_committed(&topic, self.next_offset).await?;
+            records.extend(read.records);
+            self.next_offset = read.next_offset;
+            if self.next_offset >= end {
+                return Ok(records);
+            }
+            if Instant::now() >= deadline {
+                return Err(SinkError::HangingTransaction { topic });
+            }
+            tokio::time::sleep(STATE_READ_PAUSE).await;
+        }
+    }
+
+    async fn look_at_end(&mut self) -> Result<(), SinkError> {
+        self.commits_since_look += 1;
+        if self.commits_since_look >= COMMITS_BETWEEN_LOOKS {
+            self.commits_since_look = 0;
+            let topic = self.state.topic.to_string();
+            self.next_offset = self.log.end_offset(&topic, Isolation::ReadUncommitted).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_certain(answer: &CommitAnswer) -> bool {
+    answer.result.is_ok() && !answer.transport_error && answer.elapsed < COMMIT_CERTAIN_MAX
+}
+
+impl SinkError {
+    /// True if the producer was fenced or cannot be used any more: the owner record decides what follows.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        matches!(
+            self,
+            Self::Log(LogError { kind: LogErrorKind::Fenced | LogErrorKind::Fatal, .. })
+        )
+    }
+}

@@ -1,0 +1,459 @@
+//! Queries to the source server, on one connection, each with a time limit.
+//!
+//! A connection on which anything but a server's refusal went wrong is given up: what is still on the wire
+//! would be read as the answer to the next query. `LOAD DATA LOCAL` is never answered, as no handler is set:
+//! a server that asks for a file gets an error, and loses the connection.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Row, SslOpts, Value};
+use tokio::time::timeout;
+
+use super::error::{Place, SYNTAX_ERROR, SourceError};
+use crate::secret::Secret;
+
+/// Where the source server is, and how to get in.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The account.
+    pub user: String,
+    /// Its password; may be empty.
+    pub password: Secret,
+    /// Encryption of the connection.
+    pub tls: TlsSettings,
+    /// Time limit for a connection, TLS and authentication included.
+    pub connect_timeout: Duration,
+}
+
+/// Encryption of the connection to the source.
+#[derive(Debug, Clone, Default)]
+pub struct TlsSettings {
+    /// What is asked of the server.
+    pub mode: TlsMode,
+    /// PEM file of the only CAs trusted; without one, those of the system are.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What is asked of the server before the password is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    /// A certificate of a trusted CA, made out to the host's name.
+    #[default]
+    VerifyIdentity,
+    /// A certificate of a trusted CA, whatever its name.
+    VerifyCa,
+    /// TLS with any certificate.
+    Encrypt,
+    /// No TLS.
+    Off,
+}
+
+/// What the server says of itself and of its binlog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// Such as `8.0.31` or `10.11.18-MariaDB-log`.
+    pub version: String,
+    /// Empty on servers without one (MariaDB, MySQL 5.5).
+    pub server_uuid: String,
+    /// 0 if it was never set.
+    pub server_id: u32,
+    /// Whether the server writes a binlog.
+    pub log_bin: bool,
+    /// `ROW`, `MIXED` or `STATEMENT`.
+    pub binlog_format: String,
+    /// `FULL`, `MINIMAL` or `NOBLOB`; `FULL` on servers that know no other.
+    pub binlog_row_image: String,
+    /// `MINIMAL`, `FULL` or `NO_LOG` (MariaDB); none on servers without the variable.
+    pub binlog_row_metadata: Option<String>,
+    /// None on servers without MySQL's GTIDs.
+    pub gtid_mode: Option<String>,
+    /// MySQL: the whole set, in one line. MariaDB: `gtid_binlog_pos`. Else empty.
+    pub gtid_executed: String,
+    /// MySQL: the whole set, in one line. Else empty.
+    pub gtid_purged: String,
+    /// `CRC32` or `NONE`; `NONE` on servers without checksums.
+    pub binlog_checksum: String,
+    /// 0, 1 or 2.
+    pub lower_case_table_names: u8,
+    /// `PARTIAL_JSON` or empty; none on servers without the variable.
+    pub row_value_options: Option<String>,
+    /// Whether transactions are compressed; none on servers without the variable.
+    pub transaction_compression: Option<bool>,
+}
+
+/// Where the server's binlog ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BinlogStatus {
+    /// The file being written.
+    pub file: String,
+    /// Its length.
+    pub offset: u64,
+    /// MySQL's executed GTID set in one line; empty without GTIDs and on MariaDB.
+    pub gtid_executed: String,
+}
+
+/// Time limit of one query. Lists of tables can take seconds on servers with very many.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Largest packet taken from the server: the protocol's own limit for an event. Without it the *server's*
+/// `max_allowed_packet` would hold, which older events may exceed.
+const PACKET_BYTES_MAX: usize = 1 << 30;
+
+/// Idle time after which the operating system asks whether the other side is still there.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// One connection for queries.
+pub struct SourceClient {
+    /// None while a query runs, and for good after one that did not end as it should.
+    conn: Option<Conn>,
+    place: Place,
+}
+
+impl fmt::Debug for SourceClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceClient")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SourceClient {
+    /// Connects and signs in.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn connect(settings: &SourceSettings) -> Result<SourceClient, SourceError> {
+        let place = Place {
+            host: settings.host.clone(),
+            port: settings.port,
+            user: settings.user.clone(),
+        };
+        let options = options(settings)?;
+        let limit = settings.connect_timeout;
+        let conn = timeout(limit, Conn::new(options))
+            .await
+            .map_err(|_| SourceError::Timeout {
+                operation: "connect",
+                limit,
+            })?
+            .map_err(|error| place.sort(error))?;
+        Ok(SourceClient {
+            conn: Some(conn),
+            place,
+        })
+    }
+
+    /// The connection itself, for the dump.
+    pub(super) fn into_conn(self) -> Option<Conn> {
+        self.conn
+    }
+
+    /// Reads everything precheck and resume need to know, in two round trips at most.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn server_facts(&mut self) -> Result<ServerFacts, SourceError> {
+        let mut variables = self.variables().await?;
+        // SHOW cuts values at 1024 characters, which a GTID set may exceed.
+        let (gtid_executed, gtid_purged) = match variables.contains_key("gtid_mode") {
+            true => {
+                let sql = "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged";
+                let row = self
+                    .query("read the GTID sets", sql)
+                    .await?
+                    .into_iter()
+                    .next();
+                let set = |i| {
+                    row.as_ref()
+                        .and_then(|row| text(row, i))
+                        .unwrap_or_default()
+                };
+                (one_line(&set(0)), one_line(&set(1)))
+            }
+            false => (
+                variables.remove("gtid_binlog_pos").unwrap_or_default(),
+                String::new(),
+            ),
+        };
+        let mut take = |name: &str| variables.remove(name);
+        Ok(ServerFacts {
+            version: take("version").ok_or_else(|| missing("version"))?,
+            server_uuid: take("server_uuid").unwrap_or_default(),
+            server_id: number(take("server_id"), "server_id")?,
+            log_bin: take("log_bin").is_some_and(|value| is_on(&value)),
+            binlog_format: take("binlog_format").unwrap_or_default(),
+            binlog_row_image: take("binlog_row_image").unwrap_or_else(|| "FULL".to_owned()),
+            binlog_row_metadata: take("binlog_row_metadata"),
+            gtid_mode: take("gtid_mode"),
+            gtid_executed,
+            gtid_purged,
+            binlog_checksum: take("binlog_checksum").unwrap_or_else(|| "NONE".to_owned()),
+            lower_case_table_names: number(
+                take("lower_case_table_names"),
+                "lower_case_table_names",
+            )?,
+            row_value_options: take("binlog_row_value_options"),
+            transaction_compression: take("binlog_transaction_compression")
+                .map(|value| is_on(&value)),
+        })
+    }
+
+    /// SHOW does not mind names a server lacks, where SELECT would fail.
+    async fn variables(&mut self) -> Result<BTreeMap<String, String>, SourceError> {
+        let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'server_id', \
+                   'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'gtid_mode', \
+                   'gtid_binlog_pos', 'binlog_checksum', 'lower_case_table_names', \
+                   'binlog_row_value_options', 'binlog_transaction_compression')";
+        let rows = self.query("read the server's variables", sql).await?;
+        let pair = |row: &Row| Some((text(row, 0)?.to_ascii_lowercase(), text(row, 1)?));
+        Ok(rows.iter().filter_map(pair).collect())
+    }
+
+    /// The binlog files the server still has, oldest first, with their sizes in bytes.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn binlog_files(&mut self) -> Result<Vec<(String, u64)>, SourceError> {
+        let rows = self
+            .query("list the binlog files", "SHOW BINARY LOGS")
+            .await?;
+        let file = |row: &Row| {
+            let name = text(row, 0).ok_or_else(|| missing("Log_name"))?;
+            Ok((name, number(text(row, 1), "File_size")?))
+        };
+        rows.iter().map(file).collect()
+    }
+
+    /// Where the binlog ends; `None` if the server writes none.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn master_status(&mut self) -> Result<Option<BinlogStatus>, SourceError> {
+        let operation = "read the end of the binlog";
+        let rows = match self.query(operation, "SHOW MASTER STATUS").await {
+            // 8.4 has the statement under another name only.
+            Err(SourceError::Server {
+                code: SYNTAX_ERROR, ..
+            }) => self.query(operation, "SHOW BINARY LOG STATUS").await?,
+            rows => rows?,
+        };
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        Ok(Some(BinlogStatus {
+            file: text(row, 0).ok_or_else(|| missing("File"))?,
+            offset: number(text(row, 1), "Position")?,
+            gtid_executed: one_line(&text(row, 4).unwrap_or_default()),
+        }))
+    }
+
+    /// The databases the account may see, the server's own too.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn databases(&mut self) -> Result<Vec<String>, SourceError> {
+        self.texts("list the databases", "SHOW DATABASES").await
+    }
+
+    /// The tables of a database that the account may see, without views.
+    ///
+    /// # Errors
+    /// See [`SourceError`]; 1049 if there is no such database.
+    pub async fn tables(&mut self, database: &str) -> Result<Vec<String>, SourceError> {
+        let database = database.replace('`', "``");
+        let sql = format!("SHOW FULL TABLES FROM `{database}` WHERE Table_type = 'BASE TABLE'");
+        self.texts("list the tables", &sql).await
+    }
+
+    /// The account the server signed us in as, such as `bridge@%`.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn current_user(&mut self) -> Result<String, SourceError> {
+        let users = self
+            .texts("read the account", "SELECT CURRENT_USER()")
+            .await?;
+        users
+            .into_iter()
+            .next()
+            .ok_or_else(|| missing("CURRENT_USER()"))
+    }
+
+    /// The account's rights, as GRANT statements without password hashes.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn grants(&mut self) -> Result<Vec<String>, SourceError> {
+        let grants = self
+            .texts("read the account's rights", "SHOW GRANTS")
+            .await?;
+        Ok(grants.iter().map(|grant| without_hash(grant)).collect())
+    }
+
+    /// Runs a statement and drops its rows. Statements of one transaction go one after another on one client.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn execute(&mut self, sql: &str) -> Result<(), SourceError> {
+        self.query("run a statement", sql).await.map(|_| ())
+    }
+
+    async fn texts(
+        &mut self,
+        operation: &'static str,
+        sql: &str,
+    ) -> Result<Vec<String>, SourceError> {
+        let rows = self.query(operation, sql).await?;
+        rows.iter()
+            .map(|row| text(row, 0).ok_or_else(|| missing(operation)))
+            .collect()
+    }
+
+    /// The connection is out while the query runs, so that a query whose future is dropped takes it along.
+    async fn query(&mut self, operation: &'static str, sql: &str) -> Result<Vec<Row>, SourceError> {
+        let Some(mut conn) = self.conn.take() else {
+            return Err(self
+                .place
+                .unreachable("the connection was given up after an earlier failure"));
+        };
+        let limit = QUERY_TIMEOUT;
+        match timeout(limit, conn.query::<Row, _>(sql)).await {
+            Ok(Ok(rows)) => {
+                self.conn = Some(conn);
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                if !error.is_fatal() {
+                    self.conn = Some(conn);
+                }
+                Err(self.place.sort(error))
+            }
+            Err(_) => Err(SourceError::Timeout { operation, limit }),
+        }
+    }
+}
+
+fn options(settings: &SourceSettings) -> Result<OptsBuilder, SourceError> {
+    let password = Some(settings.password.expose()).filter(|password| !password.is_empty());
+    Ok(OptsBuilder::default()
+        .ip_or_hostname(settings.host.clone())
+        .tcp_port(settings.port)
+        .user(Some(settings.user.clone()))
+        .pass(password)
+        // Else the client changes over to the server's unix socket, where the account may be another one.
+        .prefer_socket(false)
+        .max_allowed_packet(Some(PACKET_BYTES_MAX))
+        .tcp_keepalive(Some(TCP_KEEPALIVE))
+        .ssl_opts(tls_options(&settings.tls)?))
+}
+
+fn tls_options(tls: &TlsSettings) -> Result<Option<SslOpts>, SourceError> {
+    let (any_name, any_certificate) = match tls.mode {
+        TlsMode::Off => return Ok(None),
+        TlsMode::VerifyIdentity => (false, false),
+        TlsMode::VerifyCa => (true, false),
+        TlsMode::Encrypt => (true, true),
+    };
+    let options = SslOpts::default()
+        .with_danger_skip_domain_validation(any_name)
+        .with_danger_accept_invalid_certs(any_certificate);
+    let Some(path) = &tls.ca_file else {
+        return Ok(Some(options));
+    };
+    let certificates = read_certificates(path)?;
+    Ok(Some(
+        options
+            .with_root_certs(vec![certificates.into()])
+            .with_disable_built_in_roots(true),
+    ))
+}
+
+/// Read here, as the client takes a missing file for an unreachable server and a text without certificates
+/// for an empty list.
+fn read_certificates(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let wrong = |what: String| SourceError::Tls {
+        detail: format!("the CA file {} {what}", path.display()),
+    };
+    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let marker = b"-----BEGIN CERTIFICATE-----";
+    match bytes.windows(marker.len()).any(|window| window == marker) {
+        true => Ok(bytes),
+        false => Err(wrong("holds no certificate in PEM form".to_owned())),
+    }
+}
+
+/// Old servers and MariaDB end a GRANT with `IDENTIFIED BY PASSWORD '*...'`.
+fn without_hash(grant: &str) -> String {
+    let Some((rights, identified)) = grant.split_once(" IDENTIFIED ") else {
+        return grant.to_owned();
+    };
+    let parts = identified.split('\'').enumerate();
+    let masked: Vec<&str> = parts
+        .map(|(i, part)| if i % 2 == 1 { "***" } else { part })
+        .collect();
+    format!("{rights} IDENTIFIED {}", masked.join("'"))
+}
+
+/// A column of a text answer; `None` for NULL and for a column the server does not have.
+fn text(row: &Row, column: usize) -> Option<String> {
+    match row.as_ref(column)? {
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::Int(number) => Some(number.to_string()),
+        Value::UInt(number) => Some(number.to_string()),
+        Value::NULL | Value::Float(_) | Value::Double(_) | Value::Date(..) | Value::Time(..) => {
+            None
+        }
+    }
+}
+
+fn number<T: std::str::FromStr>(text: Option<String>, what: &str) -> Result<T, SourceError> {
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| missing(what))
+}
+
+fn missing(what: &str) -> SourceError {
+    SourceError::Protocol {
+        detail: format!("{what} is missing or not readable in its answer"),
+    }
+}
+
+fn is_on(value: &str) -> bool {
+    value.eq_ignore_ascii_case("ON") || value == "1"
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_shown_without_its_password_hash() {
+        for (grant, expected) in [
+            (
+                "GRANT SELECT ON `a`.* TO 'u'@'%'",
+                "GRANT SELECT ON `a`.* TO 'u'@'%'",
+            ),
+            (
+                "GRANT USAGE ON *.* TO 'u'@'%' IDENTIFIED BY PASSWORD '*0123' REQUIRE SSL",
+                "GRANT USAGE ON *.* TO 'u'@'%' IDENTIFIED BY PASSWORD '***' REQUIRE SSL",
+            ),
+            (
+                "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED VIA ed25519 USING 'abc' OR unix_socket",
+                "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED VIA ed25519 USING '***' OR unix_socket",
+            ),
+        ] {
+            assert_eq!(without_hash(grant), expected);
+        }
+    }
+}

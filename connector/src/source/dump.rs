@@ -1,0 +1,58 @@
+//! The seam between the pipeline and the source server.
+
+use std::future::Future;
+
+use binlog_bridge_core::event::EventBlock;
+use binlog_bridge_core::position::{FileOffset, Position};
+
+use super::SourceError;
+
+/// A server's binlog, from a position on.
+pub trait Dump: Send + 'static {
+    /// What the server says of itself now. Works whether or not the dump is open.
+    fn survey(&mut self) -> impl Future<Output = Result<Survey, SourceError>> + Send;
+
+    /// Opens the dump at a position; one that is open is dropped.
+    fn open(&mut self, position: &Position) -> impl Future<Output = Result<(), SourceError>> + Send;
+
+    /// Waits for events and appends all that have arrived, up to a limit, to the block.
+    ///
+    /// Cancel-safe: a future that is dropped has taken nothing.
+    ///
+    /// # Errors
+    /// If the connection broke, the server refused the position, or nothing came for too long: heartbeats
+    /// make a silent connection a broken one.
+    fn next(
+        &mut self,
+        block: &mut EventBlock,
+    ) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// A server's identity and settings, as far as a stream depends on them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The server's version.
+    pub version: String,
+    /// Its uuid.
+    pub server_uuid: String,
+    /// True if it writes a binlog.
+    pub log_bin: bool,
+    /// `binlog_format`.
+    pub binlog_format: String,
+    /// `binlog_row_image`.
+    pub binlog_row_image: String,
+    /// `binlog_row_metadata`; `None` on servers that do not have it.
+    pub binlog_row_metadata: Option<String>,
+    /// True if it numbers every transaction (`gtid_mode=ON`).
+    pub gtid_on: bool,
+    /// All transactions it has executed, as a GTID set.
+    pub gtid_executed: String,
+    /// Those of them whose binlog is gone.
+    pub gtid_purged: String,
+    /// Its oldest binlog file.
+    pub first_file: String,
+    /// The end of its binlog.
+    pub current: FileOffset,
+    /// The databases that the account can see.
+    pub databases: Vec<String>,
+}

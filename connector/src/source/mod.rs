@@ -1,0 +1,9 @@
+//! What did the server send next, and what does it say of itself? The only place that knows `mysql_async`.
+
+pub mod client;
+mod dump;
+pub mod error;
+pub mod mysql;
+
+pub use dump::{Dump, Survey};
+pub use error::SourceError;

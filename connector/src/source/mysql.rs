@@ -1,0 +1,238 @@
+//! The real half of [`Dump`]: a connection for questions, and one that has become a binlog stream.
+//!
+//! The client library hands over events one by one, without checksum and out of their packet; here they are put
+//! together again as the server sent them, so that the decoder can verify every byte itself.
+
+use std::time::Duration;
+
+use binlog_bridge_core::event::{EventBlock, Part};
+use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
+use futures_util::{FutureExt, StreamExt};
+use mysql_async::binlog::EventType;
+use mysql_async::binlog::events::Event;
+use mysql_async::prelude::Queryable;
+use mysql_async::{BinlogStream, BinlogStreamRequest, GnoInterval, Sid};
+
+use super::client::{SourceClient, SourceSettings};
+use super::dump::{Dump, Survey};
+use super::error::{Place, SourceError};
+
+/// How the dump behaves.
+#[derive(Debug, Clone)]
+pub struct DumpSettings {
+    /// The connection.
+    pub source: SourceSettings,
+    /// Under which id we register as a replica; no other replica may have it.
+    pub server_id: u32,
+    /// How often the server is to send a heartbeat when it has nothing else.
+    pub heartbeat_interval: Duration,
+    /// A connection that sends nothing for so long is broken.
+    pub silence_timeout: Duration,
+    /// Events that have arrived are gathered up to about so many bytes.
+    pub block_bytes_max: usize,
+    /// Larger events are handed on in parts of so many bytes.
+    pub event_bytes_max: usize,
+}
+
+/// A binlog dump from a MySQL server.
+pub struct MysqlDump {
+    settings: DumpSettings,
+    place: Place,
+    stream: Option<BinlogStream>,
+    /// An error that came after events that were handed on first.
+    failed: Option<SourceError>,
+}
+
+impl MysqlDump {
+    /// A dump that is not open.
+    #[must_use]
+    pub fn new(settings: DumpSettings) -> Self {
+        let source = &settings.source;
+        let place =
+            Place { host: source.host.clone(), port: source.port, user: source.user.clone() };
+        Self { settings, place, stream: None, failed: None }
+    }
+
+    /// Appends an event as it was on the wire, in parts if it is large.
+    fn push(&self, event: &Event, block: &mut EventBlock) {
+        let header = header_bytes(event);
+        let (trailer, trailer_len) = trailer(event);
+        let trailer = trailer.get(..trailer_len).unwrap_or_default();
+        let body = event.data();
+        let limit = self.settings.event_bytes_max;
+        if body.len() <= limit {
+            block.push(Part::Whole, &[&header, body, trailer]);
+            return;
+        }
+        let (first, rest) = body.split_at(limit);
+        block.push(Part::First, &[&header, first]);
+        let mut chunks = rest.chunks(limit).peekable();
+        while let Some(chunk) = chunks.next() {
+            if chunks.peek().is_some() {
+                block.push(Part::Middle, &[chunk]);
+            } else {
+                block.push(Part::Last, &[chunk, trailer]);
+            }
+        }
+    }
+
+    fn sort(&self, item: Option<mysql_async::Result<Event>>) -> Result<Event, SourceError> {
+        match item {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(self.place.sort(error)),
+            None => Err(self.place.unreachable("the server ended the dump")),
+        }
+    }
+}
+
+/// The 19 bytes that the event began with.
+fn header_bytes(event: &Event) -> [u8; 19] {
+    let header = event.header();
+    let mut bytes = [0; 19];
+    let fields: [&[u8]; 6] = [
+        &header.timestamp().to_le_bytes(),
+        &[header.event_type_raw()],
+        &header.server_id().to_le_bytes(),
+        &header.event_size().to_le_bytes(),
+        &header.log_pos().to_le_bytes(),
+        &header.flags_raw().to_le_bytes(),
+    ];
+    let mut at = 0;
+    for field in fields {
+        bytes[at..at + field.len()].copy_from_slice(field);
+        at += field.len();
+    }
+    bytes
+}
+
+/// What the library cut off behind the body: a format description's checksum algorithm, and the checksum.
+fn trailer(event: &Event) -> ([u8; 5], usize) {
+    let mut bytes = [0; 5];
+    let mut length = 0;
+    let cut = usize::try_from(event.header().event_size())
+        .unwrap_or(usize::MAX)
+        .saturating_sub(19 + event.data().len());
+    let is_format = event.header().event_type_raw() == EventType::FORMAT_DESCRIPTION_EVENT as u8;
+    if is_format && cut > 0 {
+        let algorithm = event.footer().get_checksum_alg().ok().flatten();
+        bytes[0] = algorithm.map_or(0, |algorithm| algorithm as u8);
+        length = 1;
+    }
+    if cut >= length + 4 {
+        // A format description has the four bytes even where checksums are off; they mean nothing then.
+        bytes[length..length + 4].copy_from_slice(&event.checksum().unwrap_or_default());
+        length += 4;
+    }
+    (bytes, length)
+}
+
+impl Dump for MysqlDump {
+    async fn survey(&mut self) -> Result<Survey, SourceError> {
+        let mut client = SourceClient::connect(&self.settings.source).await?;
+        let facts = client.server_facts().await?;
+        let mut survey = Survey {
+            version: facts.version,
+            server_uuid: facts.server_uuid,
+            log_bin: facts.log_bin,
+            binlog_format: facts.binlog_format,
+            binlog_row_image: facts.binlog_row_image,
+            binlog_row_metadata: facts.binlog_row_metadata,
+            gtid_on: facts.gtid_mode.is_some_and(|mode| mode.eq_ignore_ascii_case("ON")),
+            gtid_executed: facts.gtid_executed,
+            gtid_purged: facts.gtid_purged,
+            databases: client.databases().await?,
+            ..Survey::default()
+        };
+        if survey.log_bin {
+            let files = client.binlog_files().await?;
+            survey.first_file = files.into_iter().next().map(|(name, _)| name).unwrap_or_default();
+            // File, offset and GTID set of one answer belong together.
+            if let Some(status) = client.master_status().await? {
+                survey.current = FileOffset { file: status.file, offset: status.offset };
+                if survey.gtid_on {
+                    survey.gtid_executed = status.gtid_executed;
+                }
+            }
+        }
+        Ok(survey)
+    }
+
+    async fn open(&mut self, position: &Position) -> Result<(), SourceError> {
+        self.stream = None;
+        self.failed = None;
+        let client = SourceClient::connect(&self.settings.source).await?;
+        let Some(mut conn) = client.into_conn() else {
+            return Err(self.place.unreachable("the connection was lost at once"));
+        };
+        let nanoseconds = self.settings.heartbeat_interval.as_nanos();
+        let heartbeat = format!(
+            "SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}"
+        );
+        let file = position.at().file.as_bytes();
+        let request = BinlogStreamRequest::new(self.settings.server_id);
+        let request = match position {
+            Position::Gtid { gtid_set, .. } => {
+                request.with_gtid().with_gtid_set(sids(gtid_set, &self.place)?)
+            }
+            Position::File { at } => request.with_filename(file).with_pos(at.offset),
+        };
+        let opening = async {
+            conn.query_drop(heartbeat).await?;
+            conn.get_binlog_stream(request).await
+        };
+        let limit = self.settings.silence_timeout;
+        let opened = tokio::time::timeout(limit, opening)
+            .await
+            .map_err(|_| SourceError::Timeout { operation: "open the dump", limit })?;
+        self.stream = Some(opened.map_err(|error| self.place.sort(error))?);
+        Ok(())
+    }
+
+    async fn next(&mut self, block: &mut EventBlock) -> Result<(), SourceError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let Some(stream) = &mut self.stream else {
+            return Err(self.place.unreachable("the dump is not open"));
+        };
+        let limit = self.settings.silence_timeout;
+        let first = tokio::time::timeout(limit, stream.next())
+            .await
+            .map_err(|_| SourceError::Timeout { operation: "send the next heartbeat", limit })?;
+        let mut event = self.sort(first)?;
+        // From here on nothing waits: what was taken is in the block when this returns.
+        loop {
+            self.push(&event, block);
+            if block.len() >= self.settings.block_bytes_max {
+                return Ok(());
+            }
+            let more = self.stream.as_mut().and_then(|stream| stream.next().now_or_never());
+            match more {
+                None => return Ok(()),
+                Some(item) => match self.sort(item) {
+                    Ok(next) => event = next,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return Ok(());
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// A GTID set for the client library, whose intervals end one past their last number.
+fn sids(set: &GtidSet, place: &Place) -> Result<Vec<Sid<'static>>, SourceError> {
+    set.sources()
+        .map(|(source, intervals)| {
+            if source.tag.is_some() {
+                return Err(place.unreachable("a tagged GTID cannot be named in the dump request"));
+            }
+            let intervals = intervals
+                .iter()
+                .map(|interval| GnoInterval::new(interval.first, interval.last + 1))
+                .collect();
+            Ok(Sid::new(source.uuid.0).with_intervals(intervals))
+        })
+        .collect()
+}

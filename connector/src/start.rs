@@ -1,0 +1,299 @@
+//! Where does a run begin, and may it? Decided from what the server says and what the state remembers.
+
+use binlog_bridge_core::position::{FileOffset, GtidSet, Position, PositionError};
+use binlog_bridge_core::selection::Selection;
+use binlog_bridge_core::state::{Checkpoint, Lineage, STATE_FORMAT, State};
+
+use crate::source::Survey;
+
+/// Where to begin if nothing was published yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// At the end of the binlog.
+    Latest,
+    /// At the beginning of the oldest binlog file.
+    Earliest,
+    /// After the transactions of a set.
+    GtidSet(GtidSet),
+    /// At an offset that an event begins at.
+    File(FileOffset),
+}
+
+/// A run must not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// `log_bin=OFF`.
+    #[error("the server writes no binlog (log_bin is OFF)")]
+    NoBinlog,
+    /// STATEMENT or MIXED.
+    #[error("the server's binlog_format is {0}, which does not log rows")]
+    Format(String),
+    /// Not FULL.
+    #[error("the server's binlog_row_image is {0}, which leaves columns out")]
+    RowImage(String),
+    /// Not FULL, or not there.
+    #[error("the server's binlog_row_metadata is {0}, which does not name columns")]
+    RowMetadata(String),
+    /// A selected database does not exist, or the account cannot see it.
+    #[error("database {0} does not exist, or the account has no right on it")]
+    UnknownDatabase(String),
+    /// A GTID set was configured, but the server has none.
+    #[error("source.start names a GTID set, but the server's gtid_mode is not ON")]
+    NoGtids,
+    /// The server wrote something that is not a GTID set.
+    #[error(transparent)]
+    Position(#[from] PositionError),
+    /// Transactions after the position are gone.
+    #[error("the position is purged: the server has deleted the binlog of {missing}")]
+    Purged {
+        /// What is gone: a GTID set or a file.
+        missing: String,
+    },
+    /// Published transactions are unknown to the server.
+    #[error("the server does not know transactions that were published: {lost}")]
+    LostTransactions {
+        /// Their GTID set.
+        lost: String,
+    },
+    /// Another server, and no GTIDs to find the place by.
+    #[error("the server's uuid is {found}, the position is of server {recorded}, and without GTIDs a position of one server means nothing on another")]
+    OtherServer {
+        /// The uuid in the checkpoint.
+        recorded: String,
+        /// The uuid of the server.
+        found: String,
+    },
+    /// The server numbers transactions now, or does so no more.
+    #[error("the position is one {recorded}, the server's gtid_mode is {found} now")]
+    GtidMode {
+        /// With or without GTIDs.
+        recorded: &'static str,
+        /// ON or not.
+        found: &'static str,
+    },
+    /// Topics with data, but no checkpoint.
+    #[error("topic {topic} holds data, but the state topic has no checkpoint: where to go on is unknown")]
+    NoCheckpoint {
+        /// One such topic.
+        topic: String,
+    },
+}
+
+/// Checks the server's settings.
+///
+/// # Errors
+/// [`StartError`]
+pub fn check_server(survey: &Survey, selection: &Selection) -> Result<(), StartError> {
+    let is = |value: &str, wanted: &str| value.eq_ignore_ascii_case(wanted);
+    if !survey.log_bin {
+        return Err(StartError::NoBinlog);
+    }
+    if !is(&survey.binlog_format, "ROW") {
+        return Err(StartError::Format(survey.binlog_format.clone()));
+    }
+    if !is(&survey.binlog_row_image, "FULL") {
+        return Err(StartError::RowImage(survey.binlog_row_image.clone()));
+    }
+    let metadata = survey.binlog_row_metadata.as_deref().unwrap_or("not there");
+    if !is(metadata, "FULL") {
+        return Err(StartError::RowMetadata(metadata.to_owned()));
+    }
+    let exists = |name: &str| survey.databases.iter().any(|database| database == name);
+    match selection.database_names().find(|name| !exists(name)) {
+        Some(name) => Err(StartError::UnknownDatabase(name.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// The place to begin at when nothing was published yet.
+///
+/// # Errors
+/// [`StartError`]
+pub fn first_position(start: &Start, survey: &Survey) -> Result<Position, StartError> {
+    let oldest = FileOffset { file: survey.first_file.clone(), offset: FIRST_EVENT };
+    match (start, survey.gtid_on) {
+        (Start::Latest, true) => Ok(Position::Gtid {
+            gtid_set: survey.gtid_executed.parse()?,
+            at: survey.current.clone(),
+        }),
+        (Start::Latest, false) => Ok(Position::File { at: survey.current.clone() }),
+        (Start::Earliest, true) => {
+            Ok(Position::Gtid { gtid_set: survey.gtid_purged.parse()?, at: oldest })
+        }
+        (Start::Earliest, false) => Ok(Position::File { at: oldest }),
+        (Start::GtidSet(set), true) => {
+            let position = Position::Gtid { gtid_set: set.clone(), at: oldest };
+            check_not_purged(&position, survey).map(|()| position)
+        }
+        (Start::GtidSet(_), false) => Err(StartError::NoGtids),
+        (Start::File(at), _) => Ok(Position::File { at: at.clone() }),
+    }
+}
+
+/// Every binlog file begins with four bytes that are no event.
+const FIRST_EVENT: u64 = 4;
+
+/// Checks that a checkpoint is one of this server, and that the server can still go on from it.
+///
+/// # Errors
+/// [`StartError`]
+pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), StartError> {
+    let recorded = &checkpoint.lineage.server_uuid;
+    let position = &checkpoint.position;
+    match position.gtid_set() {
+        None if *recorded != survey.server_uuid => Err(StartError::OtherServer {
+            recorded: recorded.clone(),
+            found: survey.server_uuid.clone(),
+        }),
+        Some(_) if !survey.gtid_on => {
+            Err(StartError::GtidMode { recorded: "with GTIDs", found: "not ON" })
+        }
+        None => check_not_purged(position, survey),
+        Some(published) => {
+            let executed: GtidSet = survey.gtid_executed.parse()?;
+            let lost = published.subtract(&executed);
+            if !lost.is_empty() {
+                return Err(StartError::LostTransactions { lost: lost.to_string() });
+            }
+            check_not_purged(position, survey)
+        }
+    }
+}
+
+fn check_not_purged(position: &Position, survey: &Survey) -> Result<(), StartError> {
+    let missing = match position {
+        Position::Gtid { gtid_set, .. } => {
+            let purged: GtidSet = survey.gtid_purged.parse()?;
+            let missing = purged.subtract(gtid_set);
+            if missing.is_empty() { None } else { Some(missing.to_string()) }
+        }
+        Position::File { at } => {
+            let oldest = FileOffset { file: survey.first_file.clone(), offset: 0 };
+            (*at < oldest).then(|| at.file.clone())
+        }
+    };
+    match missing {
+        Some(missing) => Err(StartError::Purged { missing }),
+        None => Ok(()),
+    }
+}
+
+/// Who the source is, for the checkpoint.
+#[must_use]
+pub fn lineage(survey: &Survey) -> Lineage {
+    Lineage {
+        server_uuid: survey.server_uuid.clone(),
+        first_file: survey.first_file.clone(),
+        gtid: None,
+    }
+}
+
+/// The checkpoint to go on from, and whether it is new: then it is to be committed before anything else.
+///
+/// # Errors
+/// [`StartError`]
+pub fn resume(
+    state: &State,
+    start: &Start,
+    survey: &Survey,
+    selection: &Selection,
+) -> Result<(Checkpoint, bool), StartError> {
+    if let Some(checkpoint) = &state.checkpoint {
+        check_lineage(checkpoint, survey)?;
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.lineage = Lineage { gtid: checkpoint.lineage.gtid, ..lineage(survey) };
+        checkpoint.selection = selection.fingerprint();
+        return Ok((checkpoint, false));
+    }
+    let checkpoint = Checkpoint {
+        format: STATE_FORMAT,
+        position: first_position(start, survey)?,
+        skip_rows: 0,
+        split: None,
+        lineage: lineage(survey),
+        selection: selection.fingerprint(),
+        source_ts_ms: None,
+    };
+    Ok((checkpoint, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    fn survey() -> Survey {
+        Survey {
+            server_uuid: A.into(),
+            log_bin: true,
+            binlog_format: "ROW".into(),
+            binlog_row_image: "FULL".into(),
+            binlog_row_metadata: Some("FULL".into()),
+            gtid_on: true,
+            gtid_executed: format!("{A}:1-9"),
+            gtid_purged: format!("{A}:1-3"),
+            first_file: "binlog.000002".into(),
+            current: FileOffset { file: "binlog.000003".into(), offset: 700 },
+            databases: vec!["shop".into()],
+            ..Survey::default()
+        }
+    }
+
+    fn checkpoint(position: Position) -> Checkpoint {
+        let mut checkpoint =
+            resume(&State::default(), &Start::Latest, &survey(), &Selection::default()).unwrap().0;
+        checkpoint.position = position;
+        checkpoint
+    }
+
+    fn gtid(set: &str) -> Position {
+        let at = FileOffset { file: "binlog.000003".into(), offset: 4 };
+        Position::Gtid { gtid_set: set.replace('A', A).parse().unwrap(), at }
+    }
+
+    fn file(file: &str) -> Position {
+        Position::File { at: FileOffset { file: file.into(), offset: 4 } }
+    }
+
+    #[test]
+    fn each_setting_that_loses_rows_is_refused() {
+        let check = |change: fn(&mut Survey), refused: &str| {
+            let mut survey = survey();
+            change(&mut survey);
+            let selection =
+                Selection { databases: ["shop".to_owned()].into(), ..Selection::default() };
+            let error = check_server(&survey, &selection).unwrap_err().to_string();
+            assert!(error.contains(refused), "{error}");
+        };
+        check(|s| s.log_bin = false, "log_bin");
+        check(|s| s.binlog_format = "MIXED".into(), "binlog_format is MIXED");
+        check(|s| s.binlog_row_image = "MINIMAL".into(), "binlog_row_image is MINIMAL");
+        check(|s| s.binlog_row_metadata = Some("MINIMAL".into()), "binlog_row_metadata is MINIMAL");
+        check(|s| s.binlog_row_metadata = None, "binlog_row_metadata is not there");
+        check(|s| s.databases.clear(), "database shop");
+    }
+
+    #[test]
+    fn a_position_that_the_server_cannot_serve_is_refused() {
+        let mut other = survey();
+        other.server_uuid = A.replace('3', "4");
+        let check = |position: Position, survey: &Survey, refused: Option<&str>| {
+            match (check_lineage(&checkpoint(position), survey), refused) {
+                (Ok(()), None) => {}
+                (Err(error), Some(text)) => assert!(error.to_string().contains(text), "{error}"),
+                (result, expected) => panic!("{result:?} instead of {expected:?}"),
+            }
+        };
+        check(gtid("A:1-5"), &survey(), None);
+        check(gtid("A:1-5"), &other, None);
+        check(gtid("A:1-2"), &survey(), Some(":3"));
+        check(gtid("A:1-10"), &survey(), Some("does not know"));
+        check(file("binlog.000002"), &survey(), None);
+        check(file("binlog.000001"), &survey(), Some("purged"));
+        check(file("binlog.000002"), &other, Some("another"));
+        let mut off = survey();
+        off.gtid_on = false;
+        check(gtid("A:1-5"), &off, Some("gtid_mode"));
+    }
+}

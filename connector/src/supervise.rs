@@ -1,0 +1,280 @@
+//! Runs the pipeline, and begins again from the state after every error that may pass.
+//!
+//! There is one way to begin, and it is taken every time: ask the server who it is, fence older instances, read
+//! the state, commit the owner record, open the dump at the checkpoint.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use binlog_bridge_core::avro::TopicNames;
+use binlog_bridge_core::decode::{Decoder, Joiner};
+use binlog_bridge_core::encode::{Batch, Encoder};
+use binlog_bridge_core::schema::Tables;
+use binlog_bridge_core::selection::Selection;
+use binlog_bridge_core::state::{self, Owner, State};
+use tokio::time::Instant;
+
+use crate::catalog::{Catalog, push_json};
+use crate::error::{Error, Verdict};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::pipeline::{Limits, Pipeline};
+use crate::registry::Registry;
+use crate::shutdown::Shutdown;
+use crate::sink::log::{Log, LogError};
+use crate::sink::step::SinkSlot;
+use crate::sink::topics::{TopicSettings, ensure_topic};
+use crate::sink::transactor::{Mark, SinkError, Transactor};
+use crate::source::{Dump, Survey};
+use crate::start::{Start, StartError, check_server, resume};
+
+/// What a task is, without its connections.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Its name.
+    pub name: String,
+    /// What is published.
+    pub selection: Selection,
+    /// Where to begin if nothing was published yet.
+    pub start: Start,
+    /// The topics to make.
+    pub topics: TopicSettings,
+    /// Whether END records are made.
+    pub transactions: bool,
+    /// Bounds.
+    pub limits: Limits,
+    /// Who this process is.
+    pub owner: Owner,
+}
+
+/// How connections are made: anew for each run.
+pub struct Connections<D, L, R> {
+    /// A dump that is not open.
+    pub dump: Box<dyn Fn() -> D + Send + Sync>,
+    /// A log that is not initialised.
+    pub log: Box<dyn Fn() -> Result<L, LogError> + Send + Sync>,
+    /// The registry.
+    pub registry: Arc<R>,
+}
+
+/// A task ended by itself.
+#[derive(Debug)]
+pub struct Halt {
+    /// Why.
+    pub error: Error,
+    /// What mends it.
+    pub remedy: String,
+    /// True if it had been ready before.
+    pub was_ready: bool,
+}
+
+/// The first pause after an error; each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// A run that was ready for so long begins with the shortest pause again.
+const STABLE_AFTER: Duration = Duration::from_secs(30);
+/// How often a producer may be fenced by nobody, and within which time.
+const FENCED_BY_NOBODY_MAX: usize = 3;
+const FENCED_WINDOW: Duration = Duration::from_secs(600);
+/// Before the joined bytes of one large event: two images, each as large as a record, and what is around them.
+const EVENT_OVERHEAD_BYTES: usize = 64 * 1024;
+
+/// Runs a task until the shutdown is asked for.
+///
+/// # Errors
+/// [`Halt`] if somebody has to act.
+pub async fn supervise<D: Dump, L: Log, R: Registry>(
+    task: &Task,
+    connections: &Connections<D, L, R>,
+    health: &Health,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Result<(), Halt> {
+    let mut pause = PAUSE_MIN;
+    let mut fenced = VecDeque::new();
+    let mut was_ready = false;
+    while !shutdown.is_asked() {
+        let mut run = Run { task, connections, health, metrics, shutdown, ready_since: None };
+        let result = tokio::select! {
+            biased;
+            // 1. Input first: a run ends by itself on a shutdown once it is ready.
+            result = run.once(&mut fenced) => result,
+            // 2. Before that it waits for servers that may be away.
+            () = shutdown.asked(), if !health.is_ready() => Ok(()),
+        };
+        let ready_since = run.ready_since;
+        was_ready |= ready_since.is_some();
+        let Err(error) = result else { break };
+        health.not_ready(&error.to_string());
+        if let Some(remedy) = remedy_if_final(&error, was_ready) {
+            return Err(Halt { error, remedy, was_ready });
+        }
+        if ready_since.is_some_and(|since| since.elapsed() >= STABLE_AFTER) {
+            pause = PAUSE_MIN;
+        }
+        metrics.restarted();
+        tracing::warn!(%error, pause_ms = pause.as_millis(), "the run ended; beginning again");
+        tokio::select! {
+            biased;
+            () = shutdown.asked() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    health.not_ready("shutting down");
+    Ok(())
+}
+
+/// The remedy, if the error ends the task.
+fn remedy_if_final(error: &Error, was_ready: bool) -> Option<String> {
+    match error.verdict() {
+        Verdict::Restart => None,
+        Verdict::Halt(remedy) => Some(remedy),
+        Verdict::Credentials(remedy) if was_ready => {
+            tracing::error!(%error, remedy, "refused; trying again");
+            None
+        }
+        Verdict::Credentials(remedy) => Some(remedy),
+    }
+}
+
+struct Run<'a, D, L, R> {
+    task: &'a Task,
+    connections: &'a Connections<D, L, R>,
+    health: &'a Health,
+    metrics: &'a Metrics,
+    shutdown: &'a Shutdown,
+    ready_since: Option<Instant>,
+}
+
+impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
+    async fn once(&mut self, fenced: &mut VecDeque<Instant>) -> Result<(), Error> {
+        let mut pipeline = match self.open().await {
+            Ok(pipeline) => pipeline,
+            Err((error, None)) => return Err(error),
+            Err((error, Some(transactor))) => return Err(judge_fencing(error, transactor, fenced).await),
+        };
+        self.ready_since = Some(Instant::now());
+        self.health.ready();
+        tracing::info!(position = %pipeline.decoder.position().at(), "streaming");
+        let result = pipeline.run(self.shutdown).await;
+        let Err(error) = result else { return Ok(()) };
+        match pipeline.sink.into_transactor().await {
+            None => Err(error),
+            Some(mut transactor) => {
+                transactor.abandon().await;
+                Err(judge_fencing(error, transactor, fenced).await)
+            }
+        }
+    }
+
+    /// From nothing to an open dump. The server is asked first, so that one that is away costs Kafka nothing.
+    async fn open(&self) -> Result<Pipeline<D, L, R>, (Error, Option<Transactor<L>>)> {
+        let mut dump = (self.connections.dump)();
+        let survey = dump.survey().await.map_err(|error| (error.into(), None))?;
+        check_server(&survey, &self.task.selection).map_err(|error| (error.into(), None))?;
+        let (transactor, state) = self.open_log().await.map_err(|error| (error, None))?;
+        let mut sink = SinkSlot::new(transactor);
+        match self.open_stream(dump, &survey, &mut sink, &state).await {
+            Ok(parts) => Ok(parts.into_pipeline(self, sink)),
+            Err(error) => Err((error, sink.into_transactor().await)),
+        }
+    }
+
+    async fn open_log(&self) -> Result<(Transactor<L>, State), Error> {
+        let names = TopicNames::new(&self.task.name);
+        let mut log = (self.connections.log)()?;
+        ensure_topic(&mut log, &self.task.topics.state_topic(&names.state())).await?;
+        let instance = &self.task.owner.instance;
+        let (mut transactor, state) = Transactor::start(log, &names.state(), instance).await?;
+        if state.checkpoint.is_none() {
+            let topics = transactor.log().list_topics(&names.data_prefix()).await?;
+            if let Some((topic, _)) = topics.into_iter().find(|(_, end)| *end > 0) {
+                return Err(StartError::NoCheckpoint { topic }.into());
+            }
+        }
+        Ok((transactor, state))
+    }
+
+    /// The first transaction of a start, then the dump.
+    async fn open_stream(
+        &self,
+        mut dump: D,
+        survey: &Survey,
+        sink: &mut SinkSlot<L>,
+        state: &State,
+    ) -> Result<Parts<D, R>, Error> {
+        let task = self.task;
+        let (checkpoint, is_new) = resume(state, &task.start, survey, &task.selection)?;
+        let registry = Arc::clone(&self.connections.registry);
+        let mut catalog = Catalog::new(registry, &task.name, task.topics.clone(), state);
+        let mut batch = Batch::default();
+        let transactor = sink.idle().await?;
+        let target = transactor.state_target().clone();
+        let transactions = if task.transactions {
+            Some(catalog.transactions(transactor.log(), (&target, &mut batch)).await?)
+        } else {
+            None
+        };
+        if is_new {
+            push_json(&mut batch, &target, &state::checkpoint_key(), &checkpoint)?;
+        }
+        let value = serde_json::to_vec(&task.owner).expect("an owner is plain JSON");
+        sink.commit(batch, Mark { key: state::owner_key(), value });
+        sink.idle().await?;
+        dump.open(&checkpoint.position).await?;
+        Ok(Parts { dump, catalog, checkpoint, transactions })
+    }
+}
+
+/// What a run needs beside its sink.
+struct Parts<D, R> {
+    dump: D,
+    catalog: Catalog<R>,
+    checkpoint: state::Checkpoint,
+    transactions: Option<binlog_bridge_core::encode::TransactionsTopic>,
+}
+
+impl<D: Dump, R: Registry> Parts<D, R> {
+    fn into_pipeline<L: Log>(
+        self,
+        run: &Run<'_, D, L, R>,
+        sink: SinkSlot<L>,
+    ) -> Pipeline<D, L, R> {
+        let limits = run.task.limits;
+        Pipeline {
+            dump: self.dump,
+            sink,
+            decoder: Decoder::new(self.checkpoint.position.clone()),
+            joiner: Joiner::new(2 * limits.record_bytes_max + EVENT_OVERHEAD_BYTES),
+            tables: Tables::new(run.task.selection.clone()),
+            catalog: self.catalog,
+            encoder: Encoder::new(&run.task.name, limits.record_bytes_max, self.transactions),
+            batch: Batch::default(),
+            checkpoint: self.checkpoint,
+            limits,
+            metrics: run.metrics.clone(),
+            last_commit: Instant::now(),
+            open_bytes: 0,
+        }
+    }
+}
+
+/// A fenced producer: was it another instance, or the broker that ended a slow transaction?
+async fn judge_fencing<L: Log>(
+    error: Error,
+    mut transactor: Transactor<L>,
+    fenced: &mut VecDeque<Instant>,
+) -> Error {
+    if !error.is_fenced() {
+        return error;
+    }
+    if let Err(rival @ SinkError::TakenOver { .. }) = transactor.look_for_rival().await {
+        return rival.into();
+    }
+    fenced.push_back(Instant::now());
+    fenced.retain(|at| at.elapsed() < FENCED_WINDOW);
+    if fenced.len() >= FENCED_BY_NOBODY_MAX { Error::FencedByNobody } else { error }
+}

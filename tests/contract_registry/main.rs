@@ -1,0 +1,363 @@
+//! What the rest of the program takes for granted of a schema registry, tried on a real one.
+//!
+//! `BINLOG_BRIDGE_TEST_REGISTRY` is the base URL of its Confluent API.
+
+// The lint is for the connector: here a failed unwrap is the test's answer.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::let_underscore_must_use)]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use binlog_bridge::registry::{
+    HttpRegistry, Registry, RegistryError, RegistryErrorKind, RegistrySettings,
+};
+use binlog_bridge::secret::Secret;
+use binlog_bridge::subjects::{SubjectError, ensure_subject};
+
+const ID: &str = r#"{"name":"id","type":"int"}"#;
+const NAME: &str = r#"{"name":"name","type":"string"}"#;
+const NAME_WITH_DEFAULT: &str = r#"{"name":"name","type":"string","default":""}"#;
+
+fn real() -> HttpRegistry {
+    let url = std::env::var("BINLOG_BRIDGE_TEST_REGISTRY").expect(
+        "BINLOG_BRIDGE_TEST_REGISTRY is not set: start a schema registry and set it to the base URL of its \
+         Confluent API, such as http://127.0.0.1:18081/apis/ccompat/v7",
+    );
+    registry(&url, None)
+}
+
+fn registry(url: &str, account: Option<(&str, &str)>) -> HttpRegistry {
+    HttpRegistry::new(RegistrySettings {
+        url: url.to_owned(),
+        user: account.map(|(user, _)| user.to_owned()),
+        password: account.map(|(_, password)| Secret::new(password)),
+        timeout: Duration::from_secs(10),
+    })
+    .unwrap()
+}
+
+/// A subject of this run alone. Its characters need encoding in a path, the slash most of all.
+fn subject(test: &str) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    format!("contract/{test} 100%.{now}-value")
+}
+
+fn record(fields: &[&str]) -> String {
+    let fields = fields.join(",");
+    format!(r#"{{"type":"record","name":"Value","namespace":"t.d.o","fields":[{fields}]}}"#)
+}
+
+#[tokio::test]
+async fn the_same_schema_twice_gives_the_same_id() {
+    let (registry, subject, schema) = (real(), subject("twice"), record(&[ID]));
+    let first = ensure_subject(&registry, &subject, &schema).await.unwrap();
+    assert_eq!(
+        ensure_subject(&registry, &subject, &schema).await.unwrap(),
+        first
+    );
+    assert_eq!(registry.register(&subject, &schema).await.unwrap(), first);
+    assert_eq!(registry.schema_by_id(first).await.unwrap(), schema);
+    let newest = registry.latest(&subject).await.unwrap().unwrap();
+    assert_eq!((newest.id, newest.schema), (first, schema));
+}
+
+#[tokio::test]
+async fn the_same_schema_in_another_spelling_is_not_registered_again() {
+    let (registry, subject) = (real(), subject("spelling"));
+    let first = ensure_subject(&registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    let other = record(&[r#"{"type": {"type": "int"}, "name": "id"}"#]);
+    assert_eq!(
+        ensure_subject(&registry, &subject, &other).await.unwrap(),
+        first
+    );
+    assert_eq!(
+        registry.latest(&subject).await.unwrap().unwrap().schema,
+        record(&[ID])
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_subject_has_no_latest_and_no_level_and_an_unknown_id_is_an_error() {
+    let (registry, subject) = (real(), subject("unknown"));
+    assert_eq!(registry.latest(&subject).await.unwrap(), None);
+    assert_eq!(registry.compatibility(&subject).await.unwrap(), None);
+    let error = registry.schema_by_id(987_654_321).await.unwrap_err();
+    assert_eq!(error.kind, RegistryErrorKind::Other);
+}
+
+#[tokio::test]
+async fn a_subject_we_made_is_backward() {
+    let (registry, subject) = (real(), subject("backward"));
+    ensure_subject(&registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    assert_eq!(
+        registry.compatibility(&subject).await.unwrap().as_deref(),
+        Some("BACKWARD")
+    );
+}
+
+#[tokio::test]
+async fn a_level_that_was_never_set_is_set_later() {
+    let (registry, subject, schema) = (real(), subject("level"), record(&[ID]));
+    let id = registry.register(&subject, &schema).await.unwrap();
+    assert_eq!(registry.compatibility(&subject).await.unwrap(), None);
+    assert_eq!(
+        ensure_subject(&registry, &subject, &schema).await.unwrap(),
+        id
+    );
+    assert_eq!(
+        registry.compatibility(&subject).await.unwrap().as_deref(),
+        Some("BACKWARD")
+    );
+}
+
+#[tokio::test]
+async fn a_level_somebody_else_set_stays() {
+    let (registry, subject, schema) = (real(), subject("full"), record(&[ID]));
+    ensure_subject(&registry, &subject, &schema).await.unwrap();
+    registry.set_compatibility(&subject, "FULL").await.unwrap();
+    ensure_subject(&registry, &subject, &schema).await.unwrap();
+    assert_eq!(
+        registry.compatibility(&subject).await.unwrap().as_deref(),
+        Some("FULL")
+    );
+    // Compatible for us; the registry knows that FULL also asks for the other direction.
+    let dropped = ensure_subject(&registry, &subject, &record(&[NAME_WITH_DEFAULT])).await;
+    assert!(
+        matches!(dropped, Err(SubjectError::Incompatible { .. })),
+        "{dropped:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_incompatible_schema_is_refused_before_anything_is_registered() {
+    let (registry, subject) = (real(), subject("incompatible"));
+    let first = ensure_subject(&registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    // The registry would take anything now: the refusal is ours.
+    registry.set_compatibility(&subject, "NONE").await.unwrap();
+    let error = ensure_subject(&registry, &subject, &record(&[ID, NAME]))
+        .await
+        .unwrap_err();
+    let SubjectError::Incompatible { cause, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(cause, "field name: it is new and has no default");
+    assert_eq!(registry.latest(&subject).await.unwrap().unwrap().id, first);
+}
+
+#[tokio::test]
+async fn the_registry_refuses_an_incompatible_schema_by_itself_in_a_subject_we_made() {
+    let (registry, subject) = (real(), subject("refused"));
+    ensure_subject(&registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    let field = r#"{"name":"name","type":["string","null"]}"#;
+    let error = registry
+        .register(&subject, &record(&[ID, field]))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, RegistryErrorKind::Incompatible, "{error}");
+}
+
+#[tokio::test]
+async fn a_column_added_with_a_default_is_registered_as_version_2() {
+    let (registry, subject) = (real(), subject("added"));
+    let first = ensure_subject(&registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    let schema = record(&[ID, NAME_WITH_DEFAULT]);
+    let second = ensure_subject(&registry, &subject, &schema).await.unwrap();
+    assert_ne!(first, second);
+    let newest = registry.latest(&subject).await.unwrap().unwrap();
+    assert_eq!((newest.id, newest.schema), (second, schema));
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_schema_is_invalid() {
+    let error = real()
+        .register(&subject("invalid"), r#"{"type":"nonsense"}"#)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, RegistryErrorKind::Invalid, "{error}");
+}
+
+/// Answers every request with the same bytes, for what a registry in working order cannot be brought to say.
+fn server_that_answers(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address.to_string()
+}
+
+/// Each request fails with the kind, whether the converter carries it out or we do, and shows no credential.
+async fn check_failure(registry: &HttpRegistry, kind: RegistryErrorKind, words: &str) {
+    let failures: [RegistryError; 5] = [
+        registry.latest("s-value").await.unwrap_err(),
+        registry.register("s-value", r#""int""#).await.unwrap_err(),
+        registry.schema_by_id(1).await.unwrap_err(),
+        registry.compatibility("s-value").await.unwrap_err(),
+        registry
+            .set_compatibility("s-value", "BACKWARD")
+            .await
+            .unwrap_err(),
+    ];
+    for error in failures {
+        assert_eq!(error.kind, kind, "{error}");
+        let text = format!("{error} {error:?} {registry:?} {}", registry.url());
+        assert!(text.contains(words), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("alice"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_a_dead_port_and_no_registry_are_told_apart_without_a_credential() {
+    use RegistryErrorKind::{Authentication, Other, Unreachable};
+    let dead = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let not_json = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>";
+    let closed = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let answer = |head: &str| -> &'static str { format!("HTTP/1.1 {head}\r\n{closed}").leak() };
+    let unauthorized = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 48\r\nConnection: close\r\n\r\n\
+                        {\"error_code\":401,\"message\":\"User is unauthorized\"}";
+    for (host, kind, words) in [
+        (dead, Unreachable, "Connection refused"),
+        (server_that_answers(unauthorized), Authentication, "401"),
+        (
+            server_that_answers(answer("401 Unauthorized")),
+            Authentication,
+            "HTTP status 401",
+        ),
+        (
+            server_that_answers(answer("403 Forbidden")),
+            Authentication,
+            "HTTP status 403",
+        ),
+        (
+            server_that_answers(answer("503 Service Unavailable")),
+            Unreachable,
+            "HTTP status 503",
+        ),
+        (
+            server_that_answers(answer("404 Not Found")),
+            Other,
+            "not one of a schema registry",
+        ),
+        (
+            server_that_answers(answer("302 Found\r\nLocation: /")),
+            Other,
+            "not one of a schema registry",
+        ),
+        (
+            server_that_answers(not_json),
+            Other,
+            "not one of a schema registry",
+        ),
+    ] {
+        let inside = registry(&format!("http://alice:hunter2@{host}/"), None);
+        check_failure(&inside, kind, words).await;
+        let beside = registry(&format!("http://{host}"), Some(("alice", "hunter2")));
+        check_failure(&beside, kind, words).await;
+    }
+}
+
+/// The answer of a registry that refuses with this status and body.
+fn refusal(status: &str, code: u32, message: &str) -> HttpRegistry {
+    let body = format!("{{\"error_code\":{code},\"message\":{message:?}}}");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close",
+        body.len()
+    );
+    let answer = format!("{head}\r\n\r\n{body}").leak();
+    registry(&format!("http://{}", server_that_answers(answer)), None)
+}
+
+#[tokio::test]
+async fn the_codes_confluent_documents_are_understood() {
+    let subject = refusal("404 Not Found", 40401, "Subject 's-value' not found.");
+    assert_eq!(subject.latest("s-value").await.unwrap(), None);
+    assert_eq!(subject.compatibility("s-value").await.unwrap(), None);
+    let version = refusal("404 Not Found", 40402, "Version -1 not found.");
+    assert_eq!(version.latest("s-value").await.unwrap(), None);
+    let level = refusal(
+        "404 Not Found",
+        40408,
+        "Subject 's-value' does not have a level",
+    );
+    assert_eq!(level.compatibility("s-value").await.unwrap(), None);
+    for (status, code, kind) in [
+        ("409 Conflict", 409, RegistryErrorKind::Incompatible),
+        (
+            "422 Unprocessable Entity",
+            42201,
+            RegistryErrorKind::Invalid,
+        ),
+        (
+            "429 Too Many Requests",
+            42901,
+            RegistryErrorKind::Unreachable,
+        ),
+        (
+            "500 Internal Server Error",
+            50002,
+            RegistryErrorKind::Unreachable,
+        ),
+    ] {
+        let refusal = refusal(status, code, "not with default: \"li'teral\"");
+        let error = refusal.register("s-value", r#""int""#).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert_eq!(error.message, format!("not with default: (code {code})"));
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_without_showing_it() {
+    for url in [
+        "alice:hunter2@registry:8081",
+        "http//alice:hunter2@registry",
+        "ftp://alice:hunter2@registry",
+    ] {
+        let settings = RegistrySettings {
+            url: url.to_owned(),
+            user: None,
+            password: None,
+            timeout: Duration::from_secs(1),
+        };
+        let error = HttpRegistry::new(settings).unwrap_err();
+        assert_eq!(error.kind, RegistryErrorKind::Invalid);
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_given_up() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\nConnection: close\r\n\r\n";
+    let endless = format!("{head}{}", " ".repeat(20_000_000)).leak();
+    let error = registry(&format!("http://{}", server_that_answers(endless)), None)
+        .latest("s-value")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, RegistryErrorKind::Other);
+    assert!(error.message.contains("larger than"), "{error}");
+}

@@ -1,0 +1,135 @@
+# Shared by the scripts beside it: where things lie, and how a server of a set is started, awaited and stopped.
+# shellcheck shell=bash
+STACK=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+STACK_HOME=${BINLOG_BRIDGE_STACK_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/binlog-bridge/stack}
+JAVA=${JAVA_HOME:+$JAVA_HOME/bin/}java
+KAFKA=$STACK_HOME/dist/kafka-4.3.1
+MYSQL=$STACK_HOME/dist/mysql-8.0.31
+REGISTRY=$STACK_HOME/dist/apicurio-2.6.13.Final
+# shellcheck disable=SC2034 # used by the scripts that source this file
+SERVICES=(kafka mysql registry)
+
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+# Sets SET_DIR. The name becomes a folder that is removed later, so it may not lead out of sets/.
+use_set() { # SET
+  [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$ ]] || fail "the name of a set has only letters, digits, - and _: '$1'"
+  SET_DIR=$STACK_HOME/sets/$1
+}
+
+use_existing_set() { # SET
+  use_set "$1"
+  [[ -f $SET_DIR/ports ]] || fail "there is no set '$1': tests/stack/up $1"
+}
+
+check_service() { # SERVICE
+  [[ $1 = kafka || $1 = mysql || $1 = registry ]] || fail "unknown service '$1': kafka, mysql or registry"
+}
+
+port_of() { # SERVICE or controller
+  sed -n "s/^$1=//p" "$SET_DIR/ports"
+}
+
+# Four ports that nobody listens on and no other set has. They lie below the range from which the system takes
+# the ports of outgoing connections: a server that is down for a while finds its port free when it comes back.
+choose_ports() {
+  local port=$((20000 + RANDOM % 10000)) name
+  exec 9>"$STACK_HOME/ports.lock"
+  flock 9
+  for name in kafka controller mysql registry; do
+    while grep -qs "=$port\$" "$STACK_HOME"/sets/*/ports || (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+      port=$((port + 1))
+    done
+    echo "$name=$port" >> "$SET_DIR/ports"
+  done
+  exec 9>&-
+}
+
+# The pid of a server, if it lives and still is the one that was started for this set: its command line names
+# the folder of the set. (Empty for a process that has ended but was not collected by its parent.)
+pid_of() { # SERVICE
+  local pid
+  [[ -f $SET_DIR/$1.pid ]] || return 0
+  pid=$(<"$SET_DIR/$1.pid")
+  if tr '\0' ' ' 2>/dev/null < "/proc/$pid/cmdline" | grep -qF "$SET_DIR/"; then echo "$pid"; fi
+}
+
+# A session of its own keeps Ctrl-C in the caller's terminal away from the servers.
+run_server() { # SERVICE COMMAND...
+  local service=$1
+  shift
+  setsid nohup "$@" >> "$SET_DIR/$service.log" 2>&1 < /dev/null 9>&- &
+  echo $! > "$SET_DIR/$service.pid"
+  disown # else the shell reports on the terminal how the server ended
+}
+
+launch() { # SERVICE
+  local options=()
+  case $1 in
+    kafka)
+      run_server kafka "$JAVA" -Xms256m -Xmx512m -XX:+UseSerialGC \
+        -Dlog4j2.configurationFile="$STACK/log4j2.properties" -cp "$KAFKA/*" kafka.Kafka "$SET_DIR/kafka.properties"
+      ;;
+    mysql)
+      mapfile -t options < "$SET_DIR/mysql.options"
+      # The socket is named relative to the data directory: a full path may be too long for the system.
+      run_server mysql "$MYSQL/bin/mysqld" "${MYSQLD_BASE[@]}" --datadir="$SET_DIR/mysql" \
+        --bind-address=127.0.0.1 --port="$(port_of mysql)" --socket=mysql.sock --server-id="$(port_of mysql)" \
+        --log-bin=binlog --binlog-format=ROW --binlog-row-image=FULL --binlog-row-metadata=FULL --sync-binlog=1 \
+        --gtid-mode=ON --enforce-gtid-consistency=ON --secure-file-priv= "${options[@]}"
+      ;;
+    registry)
+      # The database lies in a file, so that subjects and schema ids survive a restart.
+      run_server registry env REGISTRY_LOG_LEVEL=WARN LOG_LEVEL=WARN "$JAVA" -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -Dquarkus.http.host=127.0.0.1 -Dquarkus.http.port="$(port_of registry)" \
+        -Dquarkus.datasource.jdbc.url="jdbc:h2:file:$SET_DIR/registry/db;WRITE_DELAY=0" \
+        -jar "$REGISTRY"/apicurio-registry-app-*-runner.jar
+      ;;
+  esac
+}
+
+# Options that the initialisation of a data directory shares with the server that uses it.
+MYSQLD_BASE=(--no-defaults --basedir="$MYSQL" --mysqlx=0 --innodb-buffer-pool-size=128M --innodb-redo-log-capacity=64M)
+[[ $EUID != 0 ]] || MYSQLD_BASE+=(--user=root)
+
+# Waits until the servers answer requests; shows the end of the log of one that died.
+await() { # SERVICE...
+  "$STACK_HOME/venv/bin/python" "$STACK/await_ready.py" "$SET_DIR" "$@"
+}
+
+# The signal decides what follows: TERM and KILL wait until the process is gone, others are just sent.
+signal_server() { # SERVICE SIGNAL
+  local pid i
+  pid=$(pid_of "$1")
+  [[ -n $pid ]] || return 0
+  kill "-$2" "$pid"
+  [[ $2 = TERM || $2 = KILL ]] || return 0
+  for ((i = 0; i < 1200; i++)); do
+    [[ -n $(pid_of "$1") ]] || { rm -f "$SET_DIR/$1.pid"; return 0; }
+    sleep 0.05
+  done
+  fail "$1 (pid $pid) still runs 60 s after SIG$2"
+}
+
+write_env() {
+  cat > "$SET_DIR/env.new" <<ENV
+KAFKA_BOOTSTRAP=127.0.0.1:$(port_of kafka)
+MYSQL_HOST=127.0.0.1
+MYSQL_PORT=$(port_of mysql)
+MYSQL_SOCKET=$SET_DIR/mysql/mysql.sock
+REGISTRY_URL=http://127.0.0.1:$(port_of registry)/apis/ccompat/v7
+KAFKA_PID=$(pid_of kafka)
+MYSQL_PID=$(pid_of mysql)
+REGISTRY_PID=$(pid_of registry)
+ENV
+  mv "$SET_DIR/env.new" "$SET_DIR/env"
+}
+
+remove_set() {
+  local service
+  for service in "${SERVICES[@]}"; do signal_server "$service" KILL; done
+  rm -rf "$SET_DIR"
+}
