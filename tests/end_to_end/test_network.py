@@ -104,6 +104,8 @@ def test_the_checkpoint_moves_when_only_tables_change_that_are_not_selected(orde
     else:
         orders.stack.sql("FLUSH BINARY LOGS")
     file, offset = orders.stack.binlog_end()
+    if quiet == "idle":
+        offset = 4  # nothing but the head of a file follows
 
     def moved() -> bool:
         position = orders.checkpoint()["position"]

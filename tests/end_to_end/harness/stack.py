@@ -42,6 +42,10 @@ class Stack:
         script("stop", self.name, service, signal)
 
     def start(self, service: str, *options: str) -> None:
+        if service == "mysql":
+            # After SIGKILL the lock of the socket stays, and mysqld refuses to start as long as the pid in it is
+            # known to the system, also as a process that has ended but was not collected yet.
+            (self.mysql_data / "mysql.sock.lock").unlink(missing_ok=True)
         script("start", self.name, service, *options)
 
     @property
