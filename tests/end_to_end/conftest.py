@@ -65,6 +65,7 @@ def task(request: pytest.FixtureRequest, stack: Stack, tmp_path: pathlib.Path) -
     finally:
         for each in task.connectors:
             each.close()
+        stack.restore()
     for each in task.connectors:
         printed = each.everything_printed()
         for word in (PASSWORD, ROW_CANARY, "panicked"):

@@ -17,7 +17,7 @@ from harness.torment import Plan, torment
 from harness.watcher import Watcher
 
 PARTITIONS = 4
-CHECKS_MIN = 50
+CHECKS_MIN = 50  # of the long run; the short ones have as many as come together
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def run_bank(task: Task, say: Callable[[str], None], plan: Plan) -> None:
     problems = check_history(changes, final)
     assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
     assert {task.stack.partitions(topic)[-1] for topic in topics} == {PARTITIONS - 1}
-    assert watcher.checks > CHECKS_MIN
+    assert watcher.checks > CHECKS_MIN * plan.kills / 50
     check_that_defects_would_be_found(changes, final)
 
 

@@ -73,7 +73,7 @@ def test_rotations_between_and_within_kills_cost_no_row(task: Task):
 
 @pytest.mark.timeout(200)
 def test_the_bank_arrives_once_and_in_order_though_the_connector_is_killed_and_files_rotate(task: Task, say):
-    run_bank(task, say, Plan(kills=8, mysql_restarts=1, rotations=4))
+    run_bank(task, say, Plan(kills=12, mysql_restarts=1, rotations=4))
 
 
 def test_another_server_behind_the_same_address_halts(task: Task):

@@ -103,10 +103,13 @@ class Follower:
 
     def step(self, seconds: float = 0.05) -> bool:
         """Takes what has arrived; false if that was nothing."""
-        messages = self.consumer.consume(500, seconds)
-        for message in messages:
+        first = self.consumer.poll(seconds)
+        if first is None:
+            return False
+        self.take(first)
+        for message in self.consumer.consume(500, 0):
             self.take(message)
-        return bool(messages)
+        return True
 
     def take(self, message: Message) -> None:
         at = (message.topic(), message.partition())

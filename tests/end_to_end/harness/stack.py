@@ -24,6 +24,7 @@ class Stack:
     def __init__(self, name: str) -> None:
         self.name = name
         self.env: dict[str, str] = {}
+        self.stopped: dict[str, str] = {}  # services that do not run, and the signal they got
 
     def up(self, *mysqld_options: str) -> "Stack":
         self.env = parse_env(script("up", self.name, *mysqld_options))
@@ -40,6 +41,9 @@ class Stack:
 
     def stop(self, service: str, signal: str = "TERM") -> None:
         script("stop", self.name, service, signal)
+        self.stopped[service] = signal
+        if signal == "CONT":
+            del self.stopped[service]
 
     def start(self, service: str, *options: str) -> None:
         if service == "mysql":
@@ -47,6 +51,15 @@ class Stack:
             # known to the system, also as a process that has ended but was not collected yet.
             (self.mysql_data / "mysql.sock.lock").unlink(missing_ok=True)
         script("start", self.name, service, *options)
+        self.stopped.pop(service, None)
+
+    def restore(self) -> None:
+        """Lets run what a test that failed has left stopped."""
+        for service, signal in list(self.stopped.items()):
+            if signal == "STOP":
+                self.stop(service, "CONT")
+            else:
+                self.start(service)
 
     @property
     def kafka(self) -> str:
