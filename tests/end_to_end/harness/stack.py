@@ -1,0 +1,140 @@
+"""A set of real servers: Kafka, MySQL and a schema registry, driven by the scripts in tests/stack."""
+
+import os
+import pathlib
+import subprocess
+from typing import Any
+
+import pymysql
+import requests
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import IsolationLevel
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "stack"
+
+# The connector's account. Nothing the connector prints may hold the password.
+USER = "bridge"
+PASSWORD = "canary-of-the-password-7f3a9c"
+
+
+class Stack:
+    """One set of servers. `up` starts it afresh; `down` ends it and removes its data."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.env: dict[str, str] = {}
+        self.stopped: dict[str, str] = {}  # services that do not run, and the signal they got
+
+    def up(self, *mysqld_options: str) -> "Stack":
+        self.env = parse_env(script("up", self.name, *mysqld_options))
+        self.admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0, "error_cb": lambda error: None})
+        self.create_user()
+        return self
+
+    def create_user(self) -> None:
+        self.sql(f"CREATE USER IF NOT EXISTS {USER} IDENTIFIED BY %s", PASSWORD)
+        self.sql(f"GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {USER}")
+
+    def down(self) -> None:
+        script("down", self.name)
+
+    def stop(self, service: str, signal: str = "TERM") -> None:
+        script("stop", self.name, service, signal)
+        self.stopped[service] = signal
+        if signal == "CONT":
+            del self.stopped[service]
+
+    def start(self, service: str, *options: str) -> None:
+        if service == "mysql":
+            # After SIGKILL the lock of the socket stays, and mysqld refuses to start as long as the pid in it is
+            # known to the system, also as a process that has ended but was not collected yet.
+            (self.mysql_data / "mysql.sock.lock").unlink(missing_ok=True)
+        script("start", self.name, service, *options)
+        self.stopped.pop(service, None)
+
+    def restore(self) -> None:
+        """Lets run what a test that failed has left stopped."""
+        for service, signal in list(self.stopped.items()):
+            if signal == "STOP":
+                self.stop(service, "CONT")
+            else:
+                self.start(service)
+
+    @property
+    def kafka(self) -> str:
+        return self.env["KAFKA_BOOTSTRAP"]
+
+    @property
+    def mysql_port(self) -> int:
+        return int(self.env["MYSQL_PORT"])
+
+    @property
+    def registry(self) -> str:
+        return self.env["REGISTRY_URL"]
+
+    @property
+    def mysql_data(self) -> pathlib.Path:
+        return pathlib.Path(self.env["MYSQL_SOCKET"]).parent
+
+    def connect(self, **options: Any) -> pymysql.Connection:
+        """A connection as root, in UTC and, unless told otherwise, with every date allowed and autocommit."""
+        options = {"autocommit": True, "sql_mode": "", "init_command": "SET time_zone = '+00:00'", **options}
+        return pymysql.connect(
+            host="127.0.0.1", port=self.mysql_port, user="root", charset="utf8mb4",
+            connect_timeout=5, read_timeout=120, **options,
+        )
+
+    def sql(self, statement: str, *arguments: Any) -> tuple[tuple[Any, ...], ...]:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement, arguments or None)
+            return cursor.fetchall()
+
+    def variable(self, name: str) -> Any:
+        return self.sql(f"SELECT @@GLOBAL.{name}")[0][0]
+
+    def binlog_end(self) -> tuple[str, int]:
+        row = self.sql("SHOW MASTER STATUS")[0]
+        return str(row[0]), int(row[1])
+
+    def partitions(self, topic: str) -> list[int]:
+        """The partitions of a topic; none if there is no such topic."""
+        # Asking for all topics, as asking for one that does not exist may be answered from a cache of errors.
+        metadata = self.admin.list_topics(timeout=10).topics.get(topic)
+        return sorted(metadata.partitions) if metadata is not None else []
+
+    def end_offsets(self, partitions: list[tuple[str, int]], seconds: float = 10) -> dict[tuple[str, int], int]:
+        """The true ends, aborted and open transactions included."""
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in partitions}
+        if not asked:
+            return {}
+        answers = self.admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=seconds
+        )
+        return {(at.topic, at.partition): future.result().offset for at, future in answers.items()}
+
+    def registry_get(self, path: str) -> Any:
+        answer = requests.get(f"{self.registry}/{path}", timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def parse_env(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def script(name: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [SCRIPTS / name, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, f"tests/stack/{name} {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}"
+    return done.stdout
+
+
+def remove_left_overs() -> None:
+    """Takes down sets of test runs that ended without doing so: the pid in the set's name lives no more."""
+    for line in script("list").splitlines():
+        name = line.split()[0]
+        parts = name.split("-")
+        if parts[0] == "e2e" and len(parts) == 3 and parts[1].isdigit() and not os.path.exists(f"/proc/{parts[1]}"):
+            script("down", name)

@@ -1,0 +1,76 @@
+"""Kills the connector and restarts the servers under it, at moments that a seed decides."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .connector import Connector
+from .stack import Stack
+
+# A start that is cut short lasts at most this long; a connector is ready in about a second.
+START_SECONDS_MAX = 1.2
+# So long a connector runs, once ready, before it is killed.
+RUN_SECONDS_MAX = 2.0
+READY_SECONDS_MAX = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    kills: int
+    broker_restarts: int = 0
+    mysql_restarts: int = 0
+    rotations: int = 0
+
+
+def torment(stack: Stack, connector: Connector, plan: Plan, chance: random.Random, check: Callable[[], None]) -> None:
+    """Ends with a connector that runs and is ready. `check` fails as soon as something is known to be wrong."""
+    for action in shuffled(plan, chance):
+        check()
+        if action == "kill":
+            kill_and_start(connector, chance)
+        elif action == "rotate":
+            stack.sql("FLUSH BINARY LOGS")
+        else:
+            restart_server(stack, connector, *action, chance)
+    connector.wait_ready(READY_SECONDS_MAX)
+
+
+def shuffled(plan: Plan, chance: random.Random) -> list:
+    """Restarts spread over the run, so that most of the kills find all servers there. At least one of each kind
+    of restart is a SIGKILL, and one of three a SIGTERM."""
+    others = [("kafka", signal(n)) for n in range(plan.broker_restarts)]
+    others += [("mysql", signal(n)) for n in range(plan.mysql_restarts)]
+    others += ["rotate"] * plan.rotations
+    chance.shuffle(others)
+    actions = ["kill"] * plan.kills
+    for number, other in enumerate(others):
+        actions.insert((number + 1) * plan.kills // (len(others) + 1) + number, other)
+    return actions
+
+
+def signal(number: int) -> str:
+    return "TERM" if number % 3 == 1 else "KILL"
+
+
+def kill_and_start(connector: Connector, chance: random.Random) -> None:
+    """Four of ten kills hit a connector that is still starting."""
+    if chance.random() < 0.6:
+        connector.wait_ready(READY_SECONDS_MAX)
+        time.sleep(chance.random() * RUN_SECONDS_MAX)
+    else:
+        time.sleep(chance.random() * START_SECONDS_MAX)
+    connector.kill()
+    connector.start()
+
+
+def restart_server(stack: Stack, connector: Connector, service: str, signal: str, chance: random.Random) -> None:
+    """The connector must live through it; in every other case it is killed while the server is away."""
+    connector.wait_ready(READY_SECONDS_MAX)
+    stack.stop(service, signal)
+    time.sleep(chance.random() * RUN_SECONDS_MAX)
+    if chance.random() < 0.5:
+        connector.kill()
+        connector.start()
+    stack.start(service)
+    connector.wait_ready(READY_SECONDS_MAX)

@@ -1,0 +1,97 @@
+"""Checks the bank while it is open: at each checkpoint seen in the state topic, once, without retry."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaException
+
+from .ledger import Ledger, change_of
+from .reader import Follower, json_decoder, state_topic
+from .stack import Stack
+
+PROBLEMS_MAX = 20
+BROKER_AWAY_SECONDS_MAX = 90
+
+
+class Watcher:
+    """A thread that, on seeing a checkpoint, takes each data partition's true end, reads committed records to it,
+    and compares those before the checkpoint's position with the constant.
+
+    Afterwards it reads the state topic to its end: the checkpoint there must cover every row seen before."""
+
+    def __init__(self, stack: Stack, task: str, topics: list[str], constant: int) -> None:
+        self.stack = stack
+        self.state_at = (state_topic(task), 0)
+        self.state = Follower(stack, [state_topic(task)], json_decoder)
+        self.data = Follower(stack, topics)
+        self.ledger = Ledger(constant)
+        self.checks = 0
+        self.problems: list[str] = []
+        self.failure: BaseException | None = None
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self) -> "Watcher":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.thread.join()
+
+    def check(self) -> None:
+        """Fails with what was found wrong so far."""
+        if self.failure is not None:
+            raise self.failure
+        assert not self.problems, f"after {self.checks} checks:\n" + "\n".join(self.problems)
+
+    def run(self) -> None:
+        try:
+            while not self.stopping.is_set() and len(self.problems) < PROBLEMS_MAX:
+                checkpoint = self.next_checkpoint()
+                if checkpoint is not None:
+                    self.check_at(checkpoint)
+        except BaseException as failure:
+            self.failure = failure
+        finally:
+            self.state.close()
+            self.data.close()
+
+    def next_checkpoint(self) -> dict | None:
+        """The newest one of those that have just arrived."""
+        self.state.look_for_partitions() if not self.state.reached else None
+        self.state.step()
+        checkpoint = self.newest_read()
+        self.state.events.clear()
+        return checkpoint
+
+    def newest_read(self) -> dict | None:
+        """The newest checkpoint of the state records read and not looked at yet."""
+        return next((event.value for event in reversed(self.state.events) if event.key == ["checkpoint"]), None)
+
+    def check_at(self, checkpoint: dict) -> None:
+        self.data.look_for_partitions()
+        ends = self.until_answered(lambda: self.stack.end_offsets(list(self.data.reached)))
+        self.data.read_to(ends, BROKER_AWAY_SECONDS_MAX)
+        for event in self.data.events:
+            self.ledger.add(change_of(event))
+        self.data.events.clear()
+        self.problems += self.ledger.compare(checkpoint)
+        ends = self.until_answered(lambda: self.stack.end_offsets([self.state_at]))
+        self.state.read_to(ends, BROKER_AWAY_SECONDS_MAX)
+        self.problems += self.ledger.uncovered(self.newest_read() or checkpoint)
+        self.checks += 1
+
+    def until_answered(self, request: Callable[[], dict]) -> dict:
+        """The broker may be away for a while: then there is no answer, so nothing to compare with yet."""
+        deadline = time.monotonic() + BROKER_AWAY_SECONDS_MAX
+        while True:
+            try:
+                return request()
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise

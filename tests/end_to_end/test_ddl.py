@@ -1,0 +1,150 @@
+"""Statements that change tables, between rows."""
+
+import pytest
+
+from harness.ending import HALTED, ended
+from harness.reader import Follower
+from harness.task import Task
+
+
+@pytest.fixture
+def orders(task: Task) -> Task:
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(20) NOT NULL)")
+    task.connector(kafka={"partitions": 2}).start(ready_within=30)
+    return task
+
+
+def afters(task: Task, table: str, count: int) -> list[dict | None]:
+    """The rows after each event, in the order of their positions over all partitions."""
+    events = task.read(table, count)
+    return [event.value["after"] for event in sorted(events, key=lambda e: (e.value["source"]["file"], e.value["source"]["pos"]))]
+
+
+def versions(task: Task, table: str, part: str) -> list[int]:
+    return task.stack.registry_get(f"subjects/{task.topic(table)}-{part}/versions")
+
+
+def test_rows_before_and_after_an_added_column_each_have_the_shape_they_were_written_in(orders: Task):
+    orders.sql("INSERT INTO orders VALUES (1, 'before')")
+    orders.sql("ALTER TABLE orders ADD COLUMN amount DECIMAL(10,2) NULL AFTER id")
+    orders.sql("INSERT INTO orders VALUES (2, 1.50, 'after')")
+    orders.sql("UPDATE orders SET amount = 7 WHERE id = 1")
+    rows = afters(orders, "orders", 3)
+    assert [list(row) for row in rows] == [["id", "note"], ["id", "amount", "note"], ["id", "amount", "note"]]
+    assert [row["note"] for row in rows] == ["before", "after", "before"]
+    assert [str(row["amount"]) for row in rows[1:]] == ["1.50", "7.00"]
+    assert len(versions(orders, "orders", "value")) == 2
+    assert len(versions(orders, "orders", "key")) == 1
+
+
+def test_rows_around_an_alter_are_right_though_it_was_dead_then(orders: Task):
+    connector = orders.connectors[0]
+    orders.sql("INSERT INTO orders VALUES (1, 'a')")
+    connector.kill()
+    orders.sql("INSERT INTO orders VALUES (2, 'b')")
+    orders.sql("ALTER TABLE orders DROP COLUMN note, ADD COLUMN amount INT UNSIGNED NOT NULL DEFAULT 3")
+    orders.sql("INSERT INTO orders (id) VALUES (3)")
+    orders.sql("ALTER TABLE orders MODIFY amount INT UNSIGNED NULL")
+    orders.sql("INSERT INTO orders VALUES (4, NULL)")
+    orders.sql("ALTER TABLE orders RENAME COLUMN amount TO label")
+    orders.sql("INSERT INTO orders VALUES (5, 4294967295)")
+    connector.start()
+    assert [row and list(row.items())[1] for row in afters(orders, "orders", 5)] == [
+        ("note", "a"), ("note", "b"), ("amount", 3), ("amount", None), ("label", 4294967295),
+    ]
+    connector.check_running()
+
+
+def test_a_change_that_readers_could_not_follow_halts_and_names_the_column(orders: Task):
+    connector = orders.connectors[0]
+    orders.sql("INSERT INTO orders VALUES (1, 'text')")
+    orders.sql("TRUNCATE TABLE orders")
+    orders.sql("ALTER TABLE orders MODIFY note BIGINT NOT NULL")
+    orders.sql("INSERT INTO orders VALUES (2, 77)")
+    ended(connector, HALTED, "orders", "note")
+    assert [event.value["op"] for event in orders.read("orders", 3)].count("c") == 1
+
+
+def test_a_table_that_is_dropped_and_created_anew_has_its_new_shape(orders: Task):
+    orders.sql("INSERT INTO orders VALUES (1, 'old')")
+    orders.sql("DROP TABLE orders")
+    orders.sql("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(20) NOT NULL, flag TINYINT)")
+    orders.sql("INSERT INTO orders VALUES (1, 'new', 1)")
+    assert afters(orders, "orders", 2) == [{"id": 1, "note": "old"}, {"id": 1, "note": "new", "flag": 1}]
+
+
+def test_truncate_is_an_event_on_every_partition_with_a_null_key(orders: Task):
+    for number in range(10):
+        orders.sql("INSERT INTO orders VALUES (%s, '')", number)
+    orders.sql("TRUNCATE TABLE orders")
+    orders.sql("INSERT INTO orders VALUES (100, '')")
+    events = orders.read("orders", 13)
+    truncates = [event for event in events if event.value["op"] == "t"]
+    assert sorted(event.partition for event in truncates) == [0, 1]
+    for event in truncates:
+        assert event.key_bytes is None
+        assert event.value["before"] is None and event.value["after"] is None
+        assert event.value["source"]["table"] == "orders"
+        mine = [e for e in events if e.partition == event.partition]
+        assert all(e.key["id"] < 10 for e in mine[: mine.index(event)])
+        assert all(e.key["id"] == 100 for e in mine[mine.index(event) + 1 :])
+
+
+def test_a_new_table_of_a_selected_database_appears_by_itself(orders: Task):
+    orders.sql("CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(20))")
+    orders.sql("INSERT INTO customers VALUES (1, 'first')")
+    assert afters(orders, "customers", 1) == [{"id": 1, "name": "first"}]
+    assert orders.stack.partitions(orders.topic("customers")) == [0, 1]
+
+
+def test_a_new_table_outside_the_selection_does_not_appear(orders: Task):
+    orders.stack.sql("CREATE DATABASE IF NOT EXISTS aside")
+    orders.stack.sql(f"CREATE TABLE aside.{orders.database} (id INT PRIMARY KEY, body JSON)")
+    orders.stack.sql(f"INSERT INTO aside.{orders.database} VALUES (1, '{{}}')")
+    orders.sql("INSERT INTO orders VALUES (1, 'x')")
+    orders.read("orders", 1)
+    topics = orders.stack.admin.list_topics(timeout=10).topics
+    assert [topic for topic in topics if topic.startswith(f"{orders.name}.aside")] == []
+
+
+def test_a_renamed_table_goes_on_under_its_new_name(orders: Task):
+    orders.sql("INSERT INTO orders VALUES (1, 'old name')")
+    orders.sql("RENAME TABLE orders TO purchases")
+    orders.sql("INSERT INTO purchases VALUES (2, 'new name')")
+    orders.sql("ALTER TABLE purchases RENAME TO orders")
+    orders.sql("INSERT INTO orders VALUES (3, 'old again')")
+    assert [row["id"] for row in afters(orders, "orders", 2)] == [1, 3]
+    assert [row["id"] for row in afters(orders, "purchases", 1)] == [2]
+
+
+def test_two_tables_that_swap_names_are_never_decoded_as_each_other(orders: Task):
+    orders.sql("CREATE TABLE other (id INT PRIMARY KEY, amount BIGINT NOT NULL)")
+    orders.sql("INSERT INTO orders VALUES (1, 'text')")
+    orders.sql("INSERT INTO other VALUES (1, 77)")
+    orders.sql("RENAME TABLE orders TO swap, other TO orders, swap TO other")
+    orders.sql("INSERT INTO other VALUES (2, 'more')")
+    assert afters(orders, "other", 2) == [{"id": 1, "amount": 77}, {"id": 2, "note": "more"}]
+
+
+def test_a_table_may_be_followed_alone_and_have_a_topic_name_of_its_own(task: Task):
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    task.sql("CREATE TABLE noise (id INT PRIMARY KEY, body JSON)")
+    config = task.config(kafka={"tables": {f"{task.database}.orders": {"topic_name": f"{task.name}.other-name"}}})
+    config["select"] = {"tables": [f"{task.database}.orders"]}
+    task.connector_with(config).start(ready_within=30)
+    task.sql("INSERT INTO noise VALUES (1, '{}')")
+    task.sql("INSERT INTO orders VALUES (1)")
+    with Follower(task.stack, [f"{task.name}.other-name"]) as follower:
+        follower.until(lambda: follower.events, "the row")
+        assert [event.key for event in follower.drain().events] == [{"id": 1}]
+
+
+def test_ddl_that_touches_no_column_leaves_the_stream_as_it_is(orders: Task):
+    orders.sql("INSERT INTO orders VALUES (1, 'a')")
+    orders.sql("ALTER TABLE orders ADD INDEX by_note (note)")
+    orders.sql("/* ALTER TABLE orders */ CREATE VIEW all_orders AS SELECT * FROM orders")
+    orders.sql("ANALYZE TABLE orders")
+    orders.sql("GRANT SELECT ON *.* TO bridge")
+    orders.sql("INSERT INTO orders VALUES (2, 'b')")
+    assert [row["id"] for row in afters(orders, "orders", 2)] == [1, 2]
+    assert len(versions(orders, "orders", "value")) == 1

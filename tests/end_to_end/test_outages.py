@@ -1,0 +1,84 @@
+"""A server that is away, at the start or in the run: the connector waits, says so, and loses nothing."""
+
+import pytest
+
+from harness.connector import Connector
+from harness.task import Task, ids_of
+from harness.wait import wait_until
+
+SERVICES = ("mysql", "kafka", "registry")
+
+
+@pytest.fixture(scope="module")
+def stack(rough_stack):
+    return rough_stack
+
+
+@pytest.fixture
+def orders(task: Task) -> Task:
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    return task
+
+
+def wait_not_ready(connector: Connector) -> None:
+    """It answers, and the answer is no."""
+    wait_until(lambda: connector.readiness() == 503, lambda: f"/readyz says 503; it printed:\n{connector.tail()}")
+    connector.check_running()
+
+
+def live_though_not_ready(connector: Connector) -> bool:
+    return connector.http_get("healthz")[0] == 200 and connector.readiness() == 503
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_it_waits_for_a_server_that_is_away_at_its_start_and_then_works(orders: Task, service: str):
+    orders.stack.stop(service)
+    connector = orders.connector().start()
+    try:
+        wait_not_ready(connector)
+        attempts = len(connector.stderr())
+        wait_until(lambda: len(connector.stderr()) > attempts or "back" in connector.stderr(), "it says why it waits")
+        assert live_though_not_ready(connector)
+    finally:
+        orders.stack.start(service)
+    connector.wait_ready(60)
+    orders.sql("INSERT INTO orders VALUES (1)")
+    assert ids_of(orders.read("orders", 1)) == [1]
+
+
+@pytest.mark.parametrize("service, signal", [("mysql", "KILL"), ("kafka", "TERM"), ("kafka", "KILL")])
+def test_a_server_that_goes_and_comes_back_costs_no_row(orders: Task, service: str, signal: str):
+    connector = orders.connector().start(ready_within=30)
+    orders.sql("INSERT INTO orders VALUES (1)")
+    orders.stack.stop(service, signal)
+    if service != "mysql":
+        for number in range(2, 20):
+            orders.sql("INSERT INTO orders VALUES (%s)", number)
+    connector.check_running()
+    orders.stack.start(service)
+    for number in range(20, 30) if service != "mysql" else range(2, 30):
+        orders.sql("INSERT INTO orders VALUES (%s)", number)
+    assert ids_of(orders.read("orders", 29, seconds=60)) == list(range(1, 30))
+    connector.wait_ready(30)
+
+
+def test_without_the_registry_known_tables_go_on_and_a_new_one_waits_for_it(orders: Task):
+    connector = orders.connector().start(ready_within=30)
+    orders.sql("INSERT INTO orders VALUES (1)")
+    orders.read("orders", 1)
+    orders.stack.stop("registry")
+    try:
+        orders.sql("INSERT INTO orders VALUES (2)")
+        with orders.follower("orders") as follower:
+            # The deserializer needs the registry too, so this counts records without decoding them.
+            follower.decode = lambda *_: None
+            follower.until(lambda: len(follower.events) >= 2, "the second row")
+        orders.sql("CREATE TABLE customers (id INT PRIMARY KEY)")
+        orders.sql("INSERT INTO customers VALUES (1)")
+        orders.sql("INSERT INTO orders VALUES (3)")
+        connector.check_running()
+    finally:
+        orders.stack.start("registry")
+    assert ids_of(orders.read("customers", 1, seconds=60)) == [1]
+    assert ids_of(orders.read("orders", 3)) == [1, 2, 3]
+    connector.check_running()

@@ -1,0 +1,88 @@
+"""Settings of the server that the connector refuses, at its start and while it runs."""
+
+import pytest
+
+from harness.ending import HALTED, REFUSED, ended, refused
+from harness.task import Task, ids_of
+
+
+@pytest.fixture(scope="module")
+def stack(rough_stack):
+    return rough_stack
+
+
+@pytest.fixture
+def orders(task: Task) -> Task:
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(100))")
+    return task
+
+
+def test_row_metadata_minimal_is_refused(orders: Task):
+    orders.stack.sql("SET GLOBAL binlog_row_metadata = MINIMAL")
+    try:
+        refused(orders.connector(), REFUSED, "binlog_row_metadata", "FULL")
+    finally:
+        orders.stack.sql("SET GLOBAL binlog_row_metadata = FULL")
+
+
+def test_row_image_minimal_is_refused(orders: Task):
+    orders.stack.sql("SET GLOBAL binlog_row_image = MINIMAL")
+    try:
+        refused(orders.connector(), REFUSED, "binlog_row_image", "FULL")
+    finally:
+        orders.stack.sql("SET GLOBAL binlog_row_image = FULL")
+
+
+def test_statement_format_is_refused(orders: Task):
+    orders.stack.sql("SET GLOBAL binlog_format = STATEMENT")
+    try:
+        refused(orders.connector(), REFUSED, "binlog_format", "ROW")
+    finally:
+        orders.stack.sql("SET GLOBAL binlog_format = ROW")
+
+
+def test_row_metadata_that_becomes_minimal_halts_before_a_row_is_published_wrong(orders: Task):
+    connector = orders.connector().start(ready_within=30)
+    orders.sql("INSERT INTO orders VALUES (1, '')")
+    orders.stack.sql("SET GLOBAL binlog_row_metadata = MINIMAL")
+    try:
+        orders.sql("INSERT INTO orders VALUES (2, '')")
+        ended(connector, HALTED, "binlog_row_metadata", "orders")
+    finally:
+        orders.stack.sql("SET GLOBAL binlog_row_metadata = FULL")
+    assert ids_of(orders.read("orders", 1)) == [1]
+
+
+def test_a_partial_row_image_in_one_session_never_publishes_absent_columns_as_null_without_saying_so(orders: Task):
+    connector = orders.connector().start(ready_within=30)
+    orders.sql("INSERT INTO orders VALUES (1, 'kept')")
+    with orders.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION binlog_row_image = MINIMAL")
+        cursor.execute("UPDATE orders SET id = 2 WHERE id = 1")
+    ended(connector, HALTED, "binlog_row_image", "orders")
+    assert ids_of(orders.read("orders", 1)) == [1]
+
+
+def test_a_server_without_binlog_is_refused(orders: Task):
+    orders.stack.stop("mysql")
+    orders.stack.start("mysql", "--skip-log-bin")
+    try:
+        refused(orders.connector(), REFUSED, "log_bin")
+    finally:
+        orders.stack.stop("mysql")
+        orders.stack.start("mysql", "--log-bin=binlog")
+
+
+def test_a_purged_position_is_never_jumped_over(orders: Task):
+    connector = orders.connector().start(ready_within=30)
+    orders.sql("INSERT INTO orders VALUES (1, '')")
+    orders.read("orders", 1)
+    connector.terminate()
+    orders.sql("INSERT INTO orders VALUES (2, '')")
+    orders.stack.sql("FLUSH BINARY LOGS")
+    orders.stack.sql(f"PURGE BINARY LOGS TO '{orders.stack.binlog_end()[0]}'")
+    orders.sql("INSERT INTO orders VALUES (3, '')")
+    connector.start()
+    assert connector.wait_exit(30) in (REFUSED, HALTED), connector.tail()
+    assert "purged" in connector.stderr()
+    assert ids_of(orders.read("orders", 1)) == [1]
