@@ -108,7 +108,10 @@ impl Config {
         // The parser would show the lines around an error: a password may stand there (I9).
         let raw: RawConfig = serde_saphyr::from_str(text).map_err(|error| ConfigError::Yaml {
             name: name.to_owned(),
-            message: explain(&error.without_snippet().to_string()),
+            message: match key_at(text, error.location()) {
+                Some(key) => format!("{key}: {}", explain(&error.without_snippet().to_string())),
+                None => explain(&error.without_snippet().to_string()),
+            },
         })?;
         Self::check(raw, environment)
     }
@@ -414,6 +417,22 @@ fn registry(
         password,
         timeout: milliseconds(registry.timeout_ms),
     })
+}
+
+/// The key whose value an error is about. Only the key is shown, never what follows it.
+fn key_at(text: &str, location: Option<serde_saphyr::Location>) -> Option<String> {
+    let location = location?;
+    let line = text
+        .lines()
+        .nth(usize::try_from(location.line()).ok()?.checked_sub(1)?)?;
+    let before: String = line
+        .chars()
+        .take(usize::try_from(location.column()).ok()?.checked_sub(1)?)
+        .collect();
+    let (key, after) = before.rsplit_once(':')?;
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let key = key.rsplit(|c| !is_of_key(c)).next()?;
+    (after.trim().is_empty() && !key.is_empty()).then(|| key.to_owned())
 }
 
 /// Adds a suggestion where a key is misspelt. The parser says: unknown field `a`, expected one of b, c at line 1.
