@@ -7,6 +7,7 @@ use binlog_bridge_core::decode::{DecodeError, DecodeErrorKind};
 use binlog_bridge_core::encode::{ArenaFull, EncodeError, EncodeErrorKind};
 use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{DefinitionError, RowsError};
+use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::state::StateError;
 
 use crate::catalog::CatalogError;
@@ -54,6 +55,16 @@ pub enum Error {
         at: FileOffset,
         /// What mends it.
         remedy: &'static str,
+    },
+    /// Rows were changed by a statement that is in the binlog as text.
+    #[error(
+        "the statement at {at} changes rows and is in the binlog in STATEMENT format; it begins with table {table}"
+    )]
+    StatementFormat {
+        /// The first table that it names.
+        table: TableName,
+        /// Where it begins.
+        at: FileOffset,
     },
     /// A source transaction over the limit.
     #[error(
@@ -105,6 +116,9 @@ impl Error {
             ),
             Self::Encode(error) => encode(&error.kind),
             Self::NotPublishable { remedy, .. } => halt(remedy),
+            Self::StatementFormat { .. } => halt(
+                "Set binlog_format=ROW for all sessions of the server; then start anew behind the statement: delete the state topic and the task's data topics.",
+            ),
             Self::TransactionTooLarge { .. } => halt(
                 "Raise limits.transaction_bytes_max, together with limits.transaction_timeout_ms, or exclude the table with select.exclude_tables.",
             ),

@@ -205,9 +205,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 self.tables.end_versions();
                 self.truncate(header, &table).await?;
             }
-            StatementEffect::Rows => {
-                let remedy = "Set binlog_format=ROW for all sessions of the server; then start anew behind the statement: delete the state topic and the task's data topics.";
-                return Err(self.not_publishable("a statement in STATEMENT format", remedy));
+            StatementEffect::Rows(table) => {
+                return Err(Error::StatementFormat {
+                    table,
+                    at: self.decoder.at().clone(),
+                });
             }
             StatementEffect::RollbackToSavepoint if self.encoder.has_rows() => {
                 return Err(self.not_publishable("ROLLBACK TO SAVEPOINT", MIXED_ENGINES_REMEDY));

@@ -59,7 +59,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<(), Failure> {
         let shown = tokio::select! {
             biased;
             result = &mut connector => result,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            () = run::signal_to_end() => Ok(()),
             result = sell(&mut client, &health) => result,
             result = show(arguments, &config) => result,
         };

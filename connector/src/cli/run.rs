@@ -83,6 +83,13 @@ pub(super) async fn work(
 }
 
 async fn asked_to_end(trigger: &ShutdownTrigger) {
+    signal_to_end().await;
+    tracing::info!("asked to end");
+    trigger.ask();
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn signal_to_end() {
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
     let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
     tokio::select! {
@@ -90,8 +97,6 @@ async fn asked_to_end(trigger: &ShutdownTrigger) {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("asked to end");
-    trigger.ask();
 }
 
 fn halted(halt: Halt) -> Failure {

@@ -41,6 +41,14 @@ enum Begin {
 }
 
 pub(super) async fn tail(arguments: &Arguments) -> Result<(), Failure> {
+    tokio::select! {
+        biased;
+        () = super::run::signal_to_end() => Ok(()),
+        result = print(arguments) => result,
+    }
+}
+
+async fn print(arguments: &Arguments) -> Result<(), Failure> {
     let config = super::load(&arguments.config.path)?;
     let topics = if arguments.topics.is_empty() {
         task_topics(&config).await?

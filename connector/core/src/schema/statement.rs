@@ -16,8 +16,8 @@ pub enum StatementEffect {
     Definition,
     /// It empties a table.
     Truncate(TableName),
-    /// It changes rows, logged in STATEMENT format, and may touch a selected table.
-    Rows,
+    /// It changes rows, logged in STATEMENT format, and may touch a selected table. It names this one first.
+    Rows(TableName),
     /// It takes back a part of the transaction it is in.
     RollbackToSavepoint,
 }
@@ -64,9 +64,47 @@ fn rows_effect(database: &str, text: &[u8], selection: &Selection) -> StatementE
         })
     };
     if selection.may_select_in(database) || names_one() {
-        StatementEffect::Rows
+        StatementEffect::Rows(first_table(text, database))
     } else {
         StatementEffect::None
+    }
+}
+
+/// Words that stand before the first table of a statement that changes rows.
+const BEFORE_A_TABLE: [&str; 17] = [
+    "INSERT",
+    "REPLACE",
+    "UPDATE",
+    "DELETE",
+    "LOAD",
+    "DATA",
+    "XML",
+    "INTO",
+    "FROM",
+    "TABLE",
+    "IGNORE",
+    "LOCAL",
+    "INFILE",
+    "QUICK",
+    "DELAYED",
+    "LOW_PRIORITY",
+    "HIGH_PRIORITY",
+];
+
+/// The first name in a statement that changes rows; good enough to tell people where to look.
+fn first_table(text: &[u8], database: &str) -> TableName {
+    let is_before = |token: &Token<'_>| match token {
+        Token::Word(word) => BEFORE_A_TABLE
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known.as_bytes())),
+        Token::Text | Token::Other(_) => true,
+        Token::Quoted(_) => false,
+    };
+    let mut tokens = Tokens::new(text).skip_while(is_before);
+    let first = tokens.next().and_then(name).unwrap_or_default();
+    match (tokens.next(), tokens.next().and_then(name)) {
+        (Some(Token::Other(b'.')), Some(table)) => TableName::new(&first, &table),
+        _ => TableName::new(database, &first),
     }
 }
 
@@ -223,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_statement_is_judged_by_its_first_words_and_its_names() {
-        use StatementEffect::{Definition, None, RollbackToSavepoint, Rows};
+        use StatementEffect::{Definition, None, RollbackToSavepoint};
+        let rows = |database, table| StatementEffect::Rows(TableName::new(database, table));
         check("shop", "ALTER TABLE t ADD c INT", &Definition);
         check(
             "shop",
@@ -231,12 +270,17 @@ mod tests {
             &Definition,
         );
         check("shop", "something new", &Definition);
-        check("shop", "INSERT INTO t VALUES (1)", &Rows);
+        check("shop", "INSERT INTO t VALUES (1)", &rows("shop", "t"));
+        check(
+            "shop",
+            "LOAD DATA LOCAL INFILE 'x' IGNORE INTO TABLE hr.t",
+            &rows("hr", "t"),
+        );
         check("hr", "INSERT INTO t VALUES ('shop')", &None);
-        check("hr", "INSERT INTO `shop`.t VALUES (1)", &Rows);
-        check("hr", "update SHOP.t set a = 1", &Rows);
+        check("hr", "INSERT INTO `shop`.t VALUES (1)", &rows("shop", "t"));
+        check("hr", "update SHOP.t set a = 1", &rows("SHOP", "t"));
         check("hr", "(SELECT 1)", &None);
-        check("shop", "/*!50003 DELETE */ FROM t", &Rows);
+        check("shop", "/*!50003 DELETE */ FROM t", &rows("shop", "t"));
         check("shop", "SAVEPOINT a", &None);
         check("shop", "ROLLBACK TO a", &RollbackToSavepoint);
         check("shop", "XA END 'x'", &None);
