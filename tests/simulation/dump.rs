@@ -61,7 +61,8 @@ impl SimDump {
         for bytes in open.preamble.drain(..) {
             block.push(Part::Whole, &[&bytes]);
         }
-        for _ in 0..count {
+        let mut left = count;
+        while left > 0 {
             let next = self.server(|server| {
                 let file = &server.files[open.file];
                 let event = file.events.get(open.event)?;
@@ -75,7 +76,10 @@ impl SimDump {
             match next {
                 None => break,
                 Some(None) => {}
-                Some(Some(bytes)) => self.push(block, &bytes),
+                Some(Some(bytes)) => {
+                    self.push(block, &bytes);
+                    left -= 1;
+                }
             }
         }
         self.open = Some(open);
