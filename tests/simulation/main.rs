@@ -18,6 +18,8 @@ mod random;
 mod registry;
 mod seeds;
 mod server;
+mod supervisor;
+mod transactor;
 mod world;
 
 /// One thread and a clock that jumps to the next timer whenever everything waits.

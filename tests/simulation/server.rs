@@ -21,6 +21,8 @@ pub struct Server {
     rows: BTreeMap<(usize, i32), i32>,
     changes: i32,
     pub grown: Arc<Notify>,
+    /// How often it was asked who it is.
+    pub surveys: u32,
 }
 
 pub struct File {
@@ -58,6 +60,7 @@ impl Server {
             rows: BTreeMap::new(),
             changes: 0,
             grown: Arc::new(Notify::new()),
+            surveys: 0,
         };
         server.new_file(1);
         server
@@ -168,7 +171,8 @@ impl Server {
         new
     }
 
-    pub fn survey(&self) -> Survey {
+    pub fn survey(&mut self) -> Survey {
+        self.surveys += 1;
         let executed = self.history.len();
         let gtid_executed = match executed {
             0 => String::new(),
