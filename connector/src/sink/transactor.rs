@@ -160,6 +160,11 @@ impl<L: Log> Transactor<L> {
         let batch = self.append(batch).await?;
         let answer = self.log.commit().await;
         self.is_open = false;
+        // A new producer would fence the one that fenced this one: first the owner record has its say.
+        let answer = match answer.result {
+            Err(error) if is_fenced(&error) => return Err(error.into()),
+            result => CommitAnswer { result, ..answer },
+        };
         if is_certain(&answer) {
             self.unknown_in_a_row = 0;
             self.look_at_end().await?;
@@ -269,9 +274,10 @@ impl SinkError {
     /// True if the producer was fenced or cannot be used any more: the owner record decides what follows.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
-        matches!(
-            self,
-            Self::Log(LogError { kind: LogErrorKind::Fenced | LogErrorKind::Fatal, .. })
-        )
+        matches!(self, Self::Log(error) if is_fenced(error))
     }
+}
+
+fn is_fenced(error: &LogError) -> bool {
+    matches!(error.kind, LogErrorKind::Fenced | LogErrorKind::Fatal)
 }
