@@ -156,6 +156,7 @@ impl<L: Log> Transactor<L> {
         mut batch: Batch,
         mark: &Mark,
     ) -> Result<(Batch, Committed), SinkError> {
+        let end = self.look_at_end().await?;
         batch.push(&self.state, Some(mark.key.as_bytes()), Some(&mark.value))?;
         let batch = self.append(batch).await?;
         let answer = self.log.commit().await;
@@ -167,7 +168,9 @@ impl<L: Log> Transactor<L> {
         };
         if is_certain(&answer) {
             self.unknown_in_a_row = 0;
-            self.look_at_end().await?;
+            if let Some(end) = end {
+                self.next_offset = end;
+            }
             return Ok((batch, Committed::Certain));
         }
         if let Err(error) = &answer.result {
@@ -255,14 +258,16 @@ impl<L: Log> Transactor<L> {
         }
     }
 
-    async fn look_at_end(&mut self) -> Result<(), SinkError> {
+    /// Now and then, before a commit: the end of the state topic. If the commit is certain, nobody had taken
+    /// over by then, so that no other owner's record lies before it.
+    async fn look_at_end(&mut self) -> Result<Option<i64>, SinkError> {
         self.commits_since_look += 1;
-        if self.commits_since_look >= COMMITS_BETWEEN_LOOKS {
-            self.commits_since_look = 0;
-            let topic = self.state.topic.to_string();
-            self.next_offset = self.log.end_offset(&topic, Isolation::ReadUncommitted).await?;
+        if self.commits_since_look < COMMITS_BETWEEN_LOOKS {
+            return Ok(None);
         }
-        Ok(())
+        self.commits_since_look = 0;
+        let topic = self.state.topic.to_string();
+        Ok(Some(self.log.end_offset(&topic, Isolation::ReadUncommitted).await?))
     }
 }
 
