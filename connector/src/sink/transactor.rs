@@ -196,21 +196,19 @@ impl<L: Log> Transactor<L> {
     /// A new producer first: once it is initialised, the old transaction is over, whatever is still on its way.
     async fn read_back(&mut self, mark: &Mark) -> Result<(), SinkError> {
         self.log.init().await?;
-        let mut is_there = false;
-        for (key, value) in self.read_state().await? {
-            if key == state::owner_key().as_bytes() {
-                self.refuse_rival(value.as_deref())?;
-            }
-            if key == mark.key.as_bytes() {
-                is_there = value.as_deref() == Some(mark.value.as_slice());
-            }
-        }
+        let records = self.read_state().await?;
+        self.refuse_rival(&records)?;
+        let last = last_of(&records, &mark.key);
+        let is_there = last == Some(Some(mark.value.as_slice()));
         if is_there { Ok(()) } else { Err(SinkError::NotCommitted) }
     }
 
-    fn refuse_rival(&self, owner: Option<&[u8]>) -> Result<(), SinkError> {
+    /// The last owner record decides: one that was taken back names nobody.
+    fn refuse_rival(&self, records: &Records) -> Result<(), SinkError> {
         let mut found = State::default();
-        found.apply(state::owner_key().as_bytes(), owner)?;
+        if let Some(owner) = last_of(records, &state::owner_key()) {
+            found.apply(state::owner_key().as_bytes(), owner)?;
+        }
         match found.owner {
             Some(owner) if !self.is_ours(&owner.instance) => Err(SinkError::TakenOver {
                 instance: owner.instance,
@@ -229,17 +227,13 @@ impl<L: Log> Transactor<L> {
     /// # Errors
     /// [`SinkError::TakenOver`] if another instance owns the task by now.
     pub async fn look_for_rival(&mut self) -> Result<(), SinkError> {
-        for (key, value) in self.read_state().await? {
-            if key == state::owner_key().as_bytes() {
-                self.refuse_rival(value.as_deref())?;
-            }
-        }
-        Ok(())
+        let records = self.read_state().await?;
+        self.refuse_rival(&records)
     }
 
     /// Reads all committed records of the state topic from the last offset known. The end is taken once, by a
     /// client that sees uncommitted records: one that does not would report the last stable offset.
-    async fn read_state(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, SinkError> {
+    async fn read_state(&mut self) -> Result<Records, SinkError> {
         let topic = self.state.topic.to_string();
         let end = self.log.end_offset(&topic, Isolation::ReadUncommitted).await?;
         let deadline = Instant::now() + STATE_READ_MAX;
@@ -269,6 +263,15 @@ impl<L: Log> Transactor<L> {
         let topic = self.state.topic.to_string();
         Ok(Some(self.log.end_offset(&topic, Isolation::ReadUncommitted).await?))
     }
+}
+
+/// Keys and values in order; a null value is a deletion.
+type Records = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// The value of the last record with the key.
+fn last_of<'a>(records: &'a Records, key: &str) -> Option<Option<&'a [u8]>> {
+    let last = records.iter().rev().find(|(found, _)| found == key.as_bytes());
+    last.map(|(_, value)| value.as_deref())
 }
 
 fn is_certain(answer: &CommitAnswer) -> bool {
