@@ -32,8 +32,6 @@ pub struct Transactor<L> {
     log: L,
     state: TopicPartition,
     instance: String,
-    /// The owner that was found at the start: fenced by us, so not a rival.
-    superseded: Option<String>,
     /// Everything of ours that is committed in the state topic lies before this offset or was read.
     next_offset: i64,
     is_open: bool,
@@ -106,7 +104,6 @@ impl<L: Log> Transactor<L> {
             log,
             state,
             instance: instance.to_owned(),
-            superseded: None,
             next_offset: 0,
             is_open: false,
             commits_since_look: 0,
@@ -116,7 +113,6 @@ impl<L: Log> Transactor<L> {
         for (key, value) in this.read_state().await? {
             found.apply(&key, value.as_deref())?;
         }
-        this.superseded = found.owner.as_ref().map(|owner| owner.instance.clone());
         Ok((this, found))
     }
 
@@ -210,16 +206,12 @@ impl<L: Log> Transactor<L> {
             found.apply(state::owner_key().as_bytes(), owner)?;
         }
         match found.owner {
-            Some(owner) if !self.is_ours(&owner.instance) => Err(SinkError::TakenOver {
+            Some(owner) if owner.instance != self.instance => Err(SinkError::TakenOver {
                 instance: owner.instance,
                 started_ts_ms: owner.started_ts_ms,
             }),
             Some(_) | None => Ok(()),
         }
-    }
-
-    fn is_ours(&self, instance: &str) -> bool {
-        instance == self.instance || self.superseded.as_deref() == Some(instance)
     }
 
     /// After fencing: who did it? A transaction that timed out looks the same, with our own owner record.
