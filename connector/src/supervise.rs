@@ -102,7 +102,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
             // 1. Input first: a run ends by itself on a shutdown once it is ready.
             result = run.once(&mut fenced) => result,
             // 2. Before that it waits for servers that may be away.
-            () = shutdown.asked(), if !health.is_ready() => Ok(()),
+            () = asked_before_ready(shutdown, health) => Ok(()),
         };
         let ready_since = run.ready_since;
         was_ready |= ready_since.is_some();
@@ -125,6 +125,14 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     }
     health.not_ready("shutting down");
     Ok(())
+}
+
+/// Waits for a shutdown that is asked for while the task is not ready; any other is the run's own.
+async fn asked_before_ready(shutdown: &Shutdown, health: &Health) {
+    shutdown.asked().await;
+    if health.is_ready() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The remedy, if the error ends the task.
