@@ -185,6 +185,11 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         check_server(&survey, &self.task.selection).map_err(|error| (error.into(), None))?;
         let (transactor, state) = self.open_log().await.map_err(|error| (error, None))?;
         let mut sink = SinkSlot::new(transactor);
+        // Once more: an older instance may have published what the server executed since, until it was fenced.
+        let survey = match dump.survey().await {
+            Ok(survey) => survey,
+            Err(error) => return Err((error.into(), sink.into_transactor().await)),
+        };
         match self.open_stream(dump, &survey, &mut sink, &state).await {
             Ok(parts) => Ok(parts.into_pipeline(self, sink)),
             Err(error) => Err((error, sink.into_transactor().await)),
