@@ -205,6 +205,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         if state.checkpoint.is_none() {
             let topics = transactor.log().list_topics(&names.data_prefix()).await?;
             if let Some((topic, _)) = topics.into_iter().find(|(_, end)| *end > 0) {
+                // Another instance may have begun since the state was read.
+                transactor.look_for_rival().await?;
                 return Err(StartError::NoCheckpoint { topic }.into());
             }
         }
