@@ -148,7 +148,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 if plan.is_some() { Err(self.not_publishable(event, remedy)) } else { Ok(()) }
             }
             Item::Statement(statement) => self.statement(&header, &statement).await,
-            Item::End(ending) => self.end(ending),
+            Item::End(ending) => self.end(ending).await,
             Item::NewFile => {
                 self.tables.new_file();
                 Ok(())
@@ -195,7 +195,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             }
             StatementEffect::RollbackToSavepoint => {}
         }
-        if statement.ends_transaction { self.end(Ending::Commit) } else { Ok(()) }
+        if statement.ends_transaction { self.end(Ending::Commit).await } else { Ok(()) }
     }
 
     /// Publishes a TRUNCATE, unless nothing of the table was ever published.
