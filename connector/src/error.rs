@@ -135,10 +135,7 @@ impl Error {
     /// instance did it.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
-        matches!(
-            self.log_kind(),
-            Some(LogErrorKind::Fenced | LogErrorKind::Fatal)
-        )
+        self.log_kind().is_some_and(LogErrorKind::is_fenced)
     }
 
     /// True if the cluster gave the producer's epoch to another one, or ended it.

@@ -162,7 +162,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 }
             }
             Item::Statement(statement) => self.statement(&header, &statement).await,
-            Item::End(ending) => self.end(ending),
+            Item::End(ending) => self.end(ending).await,
             Item::NewFile => {
                 self.tables.new_file();
                 Ok(())
@@ -217,7 +217,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             StatementEffect::RollbackToSavepoint => {}
         }
         if statement.ends_transaction {
-            self.end(Ending::Commit)
+            self.end(Ending::Commit).await
         } else {
             Ok(())
         }

@@ -138,11 +138,11 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     Ok(())
 }
 
-/// A run that is ready commits what it has before it ends; one that is not has nothing.
+/// Waits for a shutdown that is asked for while the task is not ready; any other is the run's own.
 async fn asked_before_ready(shutdown: &Shutdown, health: &Health) {
     shutdown.asked().await;
     if health.is_ready() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -198,6 +198,11 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         check_server(&survey, &self.task.selection).map_err(|error| (error.into(), None))?;
         let (transactor, state) = self.open_log().await.map_err(|error| (error, None))?;
         let mut sink = SinkSlot::new(transactor);
+        // Once more: an older instance may have published what the server executed since, until it was fenced.
+        let survey = match dump.survey().await {
+            Ok(survey) => survey,
+            Err(error) => return Err((error.into(), sink.into_transactor().await)),
+        };
         match self.open_stream(dump, &survey, &mut sink, &state).await {
             Ok(parts) => Ok(parts.into_pipeline(self, sink)),
             Err(error) => Err((error, sink.into_transactor().await)),
@@ -213,6 +218,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         if state.checkpoint.is_none() {
             let topics = transactor.log().list_topics(&names.data_prefix()).await?;
             if let Some((topic, _)) = topics.into_iter().find(|(_, end)| *end > 0) {
+                // Another instance may have begun since the state was read.
+                transactor.look_for_rival().await?;
                 return Err(StartError::NoCheckpoint { topic }.into());
             }
         }

@@ -14,7 +14,7 @@ use crate::source::Dump;
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// A source transaction is complete.
-    pub(super) fn end(&mut self, ending: Ending) -> Result<(), Error> {
+    pub(super) async fn end(&mut self, ending: Ending) -> Result<(), Error> {
         let has_rows = self.encoder.has_rows();
         match ending {
             Ending::Commit => {}
@@ -29,7 +29,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         self.encoder.end(transaction, end, &mut self.batch)?;
         self.metrics.transaction_read(transaction.commit_time_us);
         self.tables.end_transaction();
-        if let Some(took) = self.sink.poll_done()? {
+        if self.sink.has_open_transaction() && self.sink.is_busy() {
+            // The Kafka transaction has to end here: at the next end the sink may be busy again, without limit.
+            let took = self.sink.done().await?;
+            self.metrics.step_done(took);
+        } else if let Some(took) = self.sink.poll_done()? {
             self.metrics.step_done(took);
         }
         self.hand_over()
@@ -109,7 +113,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     }
 
     pub(super) fn due_at(&self) -> Instant {
-        if self.sink.has_open_transaction() || !self.batch.is_empty() {
+        if self.sink.has_open_transaction() {
+            self.last_commit
+        } else if !self.batch.is_empty() {
             self.last_commit + self.limits.commit_interval_min
         } else {
             self.last_commit + self.limits.checkpoint_interval

@@ -156,3 +156,11 @@ pub enum LogErrorKind {
     /// Anything else.
     Other,
 }
+
+impl LogErrorKind {
+    /// True if the producer was fenced or cannot be used any more: the owner record decides what follows.
+    #[must_use]
+    pub fn is_fenced(self) -> bool {
+        matches!(self, Self::Fenced | Self::Fatal)
+    }
+}

@@ -32,8 +32,6 @@ pub struct Transactor<L> {
     log: L,
     state: TopicPartition,
     instance: String,
-    /// The owner that was found at the start: fenced by us, so not a rival.
-    superseded: Option<String>,
     /// Everything of ours that is committed in the state topic lies before this offset or was read.
     next_offset: i64,
     is_open: bool,
@@ -113,7 +111,6 @@ impl<L: Log> Transactor<L> {
             log,
             state,
             instance: instance.to_owned(),
-            superseded: None,
             next_offset: 0,
             is_open: false,
             commits_since_look: 0,
@@ -123,7 +120,6 @@ impl<L: Log> Transactor<L> {
         for (key, value) in this.read_state().await? {
             found.apply(&key, value.as_deref())?;
         }
-        this.superseded = found.owner.as_ref().map(|owner| owner.instance.clone());
         Ok((this, found))
     }
 
@@ -163,13 +159,21 @@ impl<L: Log> Transactor<L> {
         mut batch: Batch,
         mark: &Mark,
     ) -> Result<(Batch, Committed), SinkError> {
+        let end = self.look_at_end().await?;
         batch.push(&self.state, Some(mark.key.as_bytes()), Some(&mark.value))?;
         let batch = self.append(batch).await?;
         let answer = self.log.commit().await;
         self.is_open = false;
+        // A new producer would fence the one that fenced this one: first the owner record has its say.
+        let answer = match answer.result {
+            Err(error) if error.kind.is_fenced() => return Err(error.into()),
+            result => CommitAnswer { result, ..answer },
+        };
         if is_certain(&answer) {
             self.unknown_in_a_row = 0;
-            self.look_at_end().await?;
+            if let Some(end) = end {
+                self.next_offset = end;
+            }
             return Ok((batch, Committed::Certain));
         }
         if let Err(error) = &answer.result {
@@ -195,15 +199,10 @@ impl<L: Log> Transactor<L> {
     /// A new producer first: once it is initialised, the old transaction is over, whatever is still on its way.
     async fn read_back(&mut self, mark: &Mark) -> Result<(), SinkError> {
         self.log.init().await?;
-        let mut is_there = false;
-        for (key, value) in self.read_state().await? {
-            if key == state::owner_key().as_bytes() {
-                self.refuse_rival(value.as_deref())?;
-            }
-            if key == mark.key.as_bytes() {
-                is_there = value.as_deref() == Some(mark.value.as_slice());
-            }
-        }
+        let records = self.read_state().await?;
+        self.refuse_rival(&records)?;
+        let last = last_of(&records, &mark.key);
+        let is_there = last == Some(Some(mark.value.as_slice()));
         if is_there {
             Ok(())
         } else {
@@ -211,11 +210,14 @@ impl<L: Log> Transactor<L> {
         }
     }
 
-    fn refuse_rival(&self, owner: Option<&[u8]>) -> Result<(), SinkError> {
+    /// The last owner record decides: one that was taken back names nobody.
+    fn refuse_rival(&self, records: &Records) -> Result<(), SinkError> {
         let mut found = State::default();
-        found.apply(state::owner_key().as_bytes(), owner)?;
+        if let Some(owner) = last_of(records, &state::owner_key()) {
+            found.apply(state::owner_key().as_bytes(), owner)?;
+        }
         match found.owner {
-            Some(owner) if !self.is_ours(&owner.instance) => Err(SinkError::TakenOver {
+            Some(owner) if owner.instance != self.instance => Err(SinkError::TakenOver {
                 instance: owner.instance,
                 started_ts_ms: owner.started_ts_ms,
             }),
@@ -223,26 +225,18 @@ impl<L: Log> Transactor<L> {
         }
     }
 
-    fn is_ours(&self, instance: &str) -> bool {
-        instance == self.instance || self.superseded.as_deref() == Some(instance)
-    }
-
     /// After fencing: who did it? A transaction that timed out looks the same, with our own owner record.
     ///
     /// # Errors
     /// [`SinkError::TakenOver`] if another instance owns the task by now.
     pub async fn look_for_rival(&mut self) -> Result<(), SinkError> {
-        for (key, value) in self.read_state().await? {
-            if key == state::owner_key().as_bytes() {
-                self.refuse_rival(value.as_deref())?;
-            }
-        }
-        Ok(())
+        let records = self.read_state().await?;
+        self.refuse_rival(&records)
     }
 
     /// Reads all committed records of the state topic from the last offset known. The end is taken once, by a
     /// client that sees uncommitted records: one that does not would report the last stable offset.
-    async fn read_state(&mut self) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, SinkError> {
+    async fn read_state(&mut self) -> Result<Records, SinkError> {
         let topic = self.state.topic.to_string();
         let end = self
             .log
@@ -264,18 +258,33 @@ impl<L: Log> Transactor<L> {
         }
     }
 
-    async fn look_at_end(&mut self) -> Result<(), SinkError> {
+    /// Now and then, before a commit: the end of the state topic. If the commit is certain, nobody had taken
+    /// over by then, so that no other owner's record lies before it.
+    async fn look_at_end(&mut self) -> Result<Option<i64>, SinkError> {
         self.commits_since_look += 1;
-        if self.commits_since_look >= COMMITS_BETWEEN_LOOKS {
-            self.commits_since_look = 0;
-            let topic = self.state.topic.to_string();
-            self.next_offset = self
-                .log
-                .end_offset(&topic, Isolation::ReadUncommitted)
-                .await?;
+        if self.commits_since_look < COMMITS_BETWEEN_LOOKS {
+            return Ok(None);
         }
-        Ok(())
+        self.commits_since_look = 0;
+        let topic = self.state.topic.to_string();
+        Ok(Some(
+            self.log
+                .end_offset(&topic, Isolation::ReadUncommitted)
+                .await?,
+        ))
     }
+}
+
+/// Keys and values in order; a null value is a deletion.
+type Records = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// The value of the last record with the key.
+fn last_of<'a>(records: &'a Records, key: &str) -> Option<Option<&'a [u8]>> {
+    let last = records
+        .iter()
+        .rev()
+        .find(|(found, _)| found == key.as_bytes());
+    last.map(|(_, value)| value.as_deref())
 }
 
 fn is_certain(answer: &CommitAnswer) -> bool {
