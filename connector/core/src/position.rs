@@ -403,7 +403,7 @@ mod tests {
             ("A:1-5:7", "A:1-5:7"),
             ("A:7:1-5:6", "A:1-7"),
             ("B:1,\nA:1-2", "A:1-2,B:1"),
-            ("A:1-3:Blue:1-2:9,A:5", "A:1-3:5:blue:1-2:9"),
+            ("A:1-3:Red:1-2:9,A:5", "A:1-3:5:red:1-2:9"),
         ] {
             assert_eq!(set(given).to_string(), printed.replace('A', A).replace('B', B));
         }
