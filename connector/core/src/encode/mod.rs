@@ -14,3 +14,6 @@ pub use envelope::{Encoder, RowsSource, TransactionsTopic};
 pub use error::{EncodeError, EncodeErrorKind};
 pub use partition::partition_of;
 pub use plan::{Destination, PlanError, TablePlan};
+
+#[cfg(test)]
+mod tests;
