@@ -131,3 +131,6 @@ impl Tables {
         self.by_id.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;
