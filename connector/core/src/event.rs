@@ -32,12 +32,6 @@ pub struct EventBlock {
     pieces: Vec<(usize, Part)>,
 }
 
-impl Default for Part {
-    fn default() -> Self {
-        Self::Whole
-    }
-}
-
 impl EventBlock {
     /// Empties the block for its next use.
     pub fn clear(&mut self) {

@@ -181,11 +181,11 @@ impl GtidSet {
 
 fn add_interval(intervals: &mut Vec<Interval>, new: Interval) {
     // The ordinary case: the next number of the last run.
-    if let Some(last) = intervals.last_mut() {
-        if new.first == last.last.saturating_add(1) {
-            last.last = new.last;
-            return;
-        }
+    if let Some(last) = intervals.last_mut()
+        && new.first == last.last.saturating_add(1)
+    {
+        last.last = new.last;
+        return;
     }
     intervals.push(new);
     intervals.sort_unstable_by_key(|interval| interval.first);

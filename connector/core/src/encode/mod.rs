@@ -9,7 +9,7 @@ mod error;
 mod partition;
 mod plan;
 
-pub use batch::{Arena, ArenaFull, Batch, Record, TopicPartition};
+pub use batch::{Arena, ArenaFull, Batch, KeyAndValue, Record, TopicPartition};
 pub use envelope::{Encoder, RowsSource, TransactionsTopic};
 pub use error::{EncodeError, EncodeErrorKind};
 pub use partition::partition_of;

@@ -153,9 +153,10 @@ fn write_shortest(out: &mut Vec<u8>, limbs: &[u32; LIMBS]) {
     }
     // A leading byte is needless if it only repeats the sign of the one after it.
     let needless = bytes
-        .array_windows::<2>()
-        .take_while(|[lead, next]| {
-            (*lead == 0 && next & 0x80 == 0) || (*lead == 0xff && next & 0x80 != 0)
+        .iter()
+        .zip(bytes.iter().skip(1))
+        .take_while(|(lead, next)| {
+            (**lead == 0 && **next & 0x80 == 0) || (**lead == 0xff && **next & 0x80 != 0)
         })
         .count();
     write_bytes(out, bytes.get(needless..).unwrap_or_default());

@@ -153,7 +153,12 @@ fn packed_decimal(text: &str) -> Vec<u8> {
     let (odd, nines) = whole.split_at(whole.len() % 9);
     let mut groups = vec![odd];
     for part in [nines, fraction] {
-        groups.extend((0..part.len()).step_by(9).map(|at| &part[at..part.len().min(at + 9)]));
+        let mut rest = part;
+        while !rest.is_empty() {
+            let (group, after) = rest.split_at(rest.len().min(9));
+            groups.push(group);
+            rest = after;
+        }
     }
     let mut bytes = Vec::new();
     for group in groups.iter().filter(|group| !group.is_empty()) {
