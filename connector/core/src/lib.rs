@@ -13,6 +13,8 @@ pub mod position;
 pub mod schema;
 pub mod selection;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod value;
 
 pub use input::Truncated;

@@ -77,7 +77,7 @@ impl FromStr for Uuid {
         let wrong = || PositionError::Uuid(text.to_owned());
         let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
         let mut bytes = [0; 16];
-        if digits.len() != 32 || !digits.is_ascii() {
+        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(wrong());
         }
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
@@ -415,7 +415,10 @@ pub enum PositionError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::testing::Random;
 
     const A: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
     const B: &str = "4e11fa47-71ca-11e1-9e33-c80aa9429562";
@@ -475,6 +478,134 @@ mod tests {
             });
         }
         assert_eq!(grown, set("A:1-9"));
+    }
+
+    #[test]
+    fn a_uuid_is_made_of_hexadecimal_digits_only() {
+        for wrong in [
+            "",
+            "3e",
+            &A.replace("3e", "+e"),
+            &A.replace('e', "g"),
+            &A.replace('e', "é"),
+            &format!("{A}0"),
+        ] {
+            assert!(wrong.parse::<Uuid>().is_err(), "{wrong}");
+        }
+        assert_eq!(A.to_uppercase().parse::<Uuid>().unwrap().to_string(), A);
+    }
+
+    const NUMBERS: u64 = 40;
+
+    type Naive = HashSet<(u8, Option<bool>, u64)>;
+
+    /// A random set, as runs that were added one by one, and the same set number by number.
+    fn random_set(random: &mut Random) -> (GtidSet, Naive) {
+        let (mut set, mut naive) = (GtidSet::default(), Naive::new());
+        for _ in 0..random.below(20) {
+            let uuid = u8::try_from(random.below(2)).unwrap();
+            let tag = *random.pick(&[None, None, Some(false), Some(true)]);
+            let first = random.below(NUMBERS) + 1;
+            for sequence in first..=first + random.below(6) {
+                set.add(&gtid((uuid, tag, sequence)));
+                naive.insert((uuid, tag, sequence));
+            }
+        }
+        (set, naive)
+    }
+
+    fn gtid((uuid, tag, sequence): (u8, Option<bool>, u64)) -> Gtid {
+        let tag = tag.map(|tag| tag.to_string());
+        Gtid {
+            source: GtidSource {
+                uuid: Uuid([uuid; 16]),
+                tag,
+            },
+            sequence,
+        }
+    }
+
+    /// The set must have exactly the members of the naive one, in the one form that it can have.
+    fn check_set(set: &GtidSet, naive: &Naive) {
+        let mut count = 0;
+        for (_, intervals) in set.sources() {
+            assert!(!intervals.is_empty());
+            assert!(
+                intervals
+                    .iter()
+                    .all(|interval| 1 <= interval.first && interval.first <= interval.last)
+            );
+            let apart = intervals
+                .windows(2)
+                .all(|pair| pair[0].last + 1 < pair[1].first);
+            assert!(apart, "{set} is not in its shortest form");
+            count += intervals
+                .iter()
+                .map(|interval| interval.last - interval.first + 1)
+                .sum::<u64>();
+        }
+        assert_eq!(usize::try_from(count).unwrap(), naive.len());
+        assert!(naive.iter().all(|member| set.contains(&gtid(*member))));
+        assert_eq!(set.is_empty(), naive.is_empty());
+        assert_eq!(&set.to_string().parse::<GtidSet>().unwrap(), set);
+    }
+
+    #[test]
+    fn sets_do_what_a_slow_and_simple_set_does() {
+        for seed in 0..3000 {
+            let mut random = Random::new(seed);
+            let ((one, one_naive), (two, two_naive)) =
+                (random_set(&mut random), random_set(&mut random));
+            check_set(&one, &one_naive);
+            let left = one.subtract(&two);
+            check_set(&left, &one_naive.difference(&two_naive).copied().collect());
+            assert_eq!(
+                one.is_subset_of(&two),
+                one_naive.is_subset(&two_naive),
+                "{one} in {two}"
+            );
+            assert!(left.is_subset_of(&one) && one.subtract(&one).is_empty());
+            // Text in another order, with runs that touch or overlap, is the same set.
+            let shuffled: Vec<_> = one_naive
+                .iter()
+                .map(|member| gtid(*member).to_string())
+                .collect();
+            assert_eq!(shuffled.join(",").parse::<GtidSet>().unwrap(), one);
+        }
+    }
+
+    #[test]
+    fn a_position_is_never_observed_backwards() {
+        let at = |file: &str, offset| FileOffset {
+            file: file.to_owned(),
+            offset,
+        };
+        let here = at("binlog.000005", 100);
+        for mut position in [
+            Position::File { at: here.clone() },
+            Position::Gtid {
+                gtid_set: set("A:1-5"),
+                at: here.clone(),
+            },
+        ] {
+            for older in [
+                at("binlog.000005", 99),
+                at("binlog.000004", 5000),
+                at("", 0),
+                here.clone(),
+            ] {
+                position.observe(older);
+                assert_eq!(position.at(), &here);
+            }
+            for newer in [
+                at("binlog.000005", 101),
+                at("binlog.000006", 4),
+                at("binlog.1000000", 4),
+            ] {
+                position.observe(newer.clone());
+                assert_eq!(position.at(), &newer);
+            }
+        }
     }
 
     #[test]

@@ -143,18 +143,12 @@ impl State {
         let parts: Vec<String> = serde_json::from_slice(key).map_err(|_| StateError::Key)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            ["checkpoint"] => {
-                self.checkpoint = read("checkpoint", value)?;
-                if let Some(checkpoint) = &self.checkpoint {
-                    check_format(checkpoint.format)?;
-                }
-            }
+            ["checkpoint"] => self.checkpoint = read("checkpoint", value)?,
             ["owner"] => self.owner = read("owner", value)?,
             ["table", database, table] => {
                 let name = TableName::new(database, table);
-                match read::<TableState>("table", value)? {
+                match read("table", value)? {
                     Some(state) => {
-                        check_format(state.format)?;
                         self.tables.insert(name, state);
                     }
                     None => {
@@ -176,14 +170,6 @@ impl State {
     }
 }
 
-fn check_format(format: u32) -> Result<(), StateError> {
-    if format > STATE_FORMAT {
-        Err(StateError::Format { format })
-    } else {
-        Ok(())
-    }
-}
-
 /// A newer format may have other fields: it is looked at before the rest, so that the error says so.
 fn read<T: for<'de> Deserialize<'de>>(
     kind: &'static str,
@@ -194,13 +180,230 @@ fn read<T: for<'de> Deserialize<'de>>(
         format: Option<u32>,
     }
     let Some(value) = value else { return Ok(None) };
-    if let Ok(Formatted {
-        format: Some(format),
-    }) = serde_json::from_slice(value)
-    {
-        check_format(format)?;
+    match serde_json::from_slice(value) {
+        Ok(Formatted {
+            format: Some(format),
+        }) if format > STATE_FORMAT => {
+            return Err(StateError::Format { format });
+        }
+        Ok(_) | Err(_) => {}
     }
     serde_json::from_slice(value)
         .map(Some)
         .map_err(|source| StateError::Value { kind, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::position::GtidSet;
+    use crate::schema::Column;
+    use crate::value::{Charset, ColumnType, Decimal, Integer, Temporal, Text};
+
+    fn at() -> FileOffset {
+        FileOffset {
+            file: "binlog.000002".into(),
+            offset: 5_000_000_000,
+        }
+    }
+
+    fn checkpoint(position: Position) -> Checkpoint {
+        Checkpoint {
+            format: STATE_FORMAT,
+            position,
+            skip_rows: 0,
+            split: None,
+            lineage: Lineage {
+                server_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".into(),
+                first_file: "binlog.000001".into(),
+                gtid: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:7".into()),
+            },
+            selection: "0123456789abcdef".into(),
+            source_ts_ms: Some(-1),
+        }
+    }
+
+    /// A table with every type there is.
+    fn table() -> TableState {
+        let charset = Charset::Utf8mb3;
+        let types = [
+            ColumnType::Integer(Integer {
+                bytes: 8,
+                unsigned: true,
+            }),
+            ColumnType::Decimal(Decimal {
+                precision: 65,
+                scale: 30,
+                unsigned: true,
+            }),
+            ColumnType::Text(Text::Char {
+                bytes_max: 1020,
+                charset: Charset::Utf8mb4,
+            }),
+            ColumnType::Text(Text::VarChar {
+                bytes_max: 65_532,
+                charset,
+            }),
+            ColumnType::Text(Text::Blob {
+                length_bytes: 4,
+                charset: Charset::Ascii,
+            }),
+            ColumnType::Temporal(Temporal::DateTime { fraction: 6 }),
+            ColumnType::Temporal(Temporal::Timestamp { fraction: 0 }),
+        ];
+        let columns = (0..)
+            .zip(types)
+            .map(|(number, column_type): (u8, _)| Column {
+                name: format!("ü \"{number}\""),
+                column_type,
+                nullable: number % 2 == 0,
+            })
+            .collect();
+        TableState {
+            format: STATE_FORMAT,
+            definition: TableDefinition {
+                name: TableName::new("a.b", "c\"d"),
+                columns,
+                primary_key: vec![1, 0],
+            },
+            holds_from: at(),
+            widened: false,
+        }
+    }
+
+    fn apply(state: &mut State, key: &str, value: &impl Serialize) {
+        let value = serde_json::to_vec(value).unwrap();
+        state.apply(key.as_bytes(), Some(&value)).unwrap();
+    }
+
+    #[test]
+    fn every_record_comes_back_as_it_was_written_and_goes_when_deleted() {
+        let gtid_set: GtidSet = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:tag:7"
+            .parse()
+            .unwrap();
+        let topic = TopicState {
+            topic_id: "3VbxpgcXTbyLCRmhkUgOWw".into(),
+            partitions: 12,
+        };
+        let owner = Owner {
+            instance: "f00".into(),
+            started_ts_ms: 1_700_000_000_123,
+        };
+        for position in [
+            Position::Gtid { gtid_set, at: at() },
+            Position::File { at: at() },
+        ] {
+            let mut state = State::default();
+            apply(&mut state, &checkpoint_key(), &checkpoint(position.clone()));
+            apply(&mut state, &owner_key(), &owner);
+            apply(&mut state, &table_key(&table().definition.name), &table());
+            apply(&mut state, &topic_key("bridge.a.b"), &topic);
+            let expected = State {
+                checkpoint: Some(checkpoint(position)),
+                owner: Some(owner.clone()),
+                tables: [(table().definition.name, table())].into(),
+                topics: [("bridge.a.b".to_owned(), topic.clone())].into(),
+            };
+            assert_eq!(state, expected);
+            let name = table().definition.name;
+            for key in [
+                checkpoint_key(),
+                owner_key(),
+                table_key(&name),
+                topic_key("bridge.a.b"),
+            ] {
+                state.apply(key.as_bytes(), None).unwrap();
+            }
+            assert_eq!(state, State::default());
+        }
+    }
+
+    #[test]
+    fn names_that_hold_dots_and_quotes_have_keys_of_their_own() {
+        let names = [
+            ("a.b", "c"),
+            ("a", "b.c"),
+            ("a\",\"b", "c"),
+            ("a", "b\",\"c"),
+        ];
+        let keys: std::collections::BTreeSet<_> = names
+            .iter()
+            .map(|(database, table)| table_key(&TableName::new(database, table)))
+            .collect();
+        assert_eq!(keys.len(), names.len());
+    }
+
+    /// A record as a later version may write it.
+    fn newer(record: &impl Serialize) -> Value {
+        let mut value = serde_json::to_value(record).unwrap();
+        value["format"] = json!(STATE_FORMAT + 1);
+        value["unheard_of"] = json!([1]);
+        value
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_as_such_though_its_fields_are_not_known() {
+        let position = Position::File { at: at() };
+        let owner = json!({"instance": "x", "started_ts_ms": 1});
+        let topic = json!({"topic_id": "x", "partitions": 1});
+        for (key, value) in [
+            (checkpoint_key(), newer(&checkpoint(position))),
+            (table_key(&TableName::new("a", "b")), newer(&table())),
+            (owner_key(), newer(&owner)),
+            (topic_key("t"), newer(&topic)),
+            (checkpoint_key(), json!({"format": 2})),
+        ] {
+            let mut state = State::default();
+            let error = state
+                .apply(key.as_bytes(), Some(value.to_string().as_bytes()))
+                .unwrap_err();
+            assert!(matches!(error, StateError::Format { .. }), "{key}: {error}");
+            assert_eq!(state, State::default());
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_not_ours_is_refused() {
+        for key in [
+            "",
+            "checkpoint",
+            "[]",
+            r#"["checkpoint","x"]"#,
+            r#"["table","a"]"#,
+            r#"["split"]"#,
+            "[1]",
+            r#"["topic"]"#,
+            r#"["topic","a","b"]"#,
+            r#"{"a":1}"#,
+            "\u{feff}[]",
+        ] {
+            for value in [None, Some(&b"{}"[..])] {
+                let error = State::default().apply(key.as_bytes(), value).unwrap_err();
+                assert!(matches!(error, StateError::Key), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_its_key_is_refused() {
+        let mut unknown = serde_json::to_value(checkpoint(Position::File { at: at() })).unwrap();
+        unknown["unheard_of"] = json!(1);
+        for (key, value) in [
+            (checkpoint_key(), unknown),
+            (checkpoint_key(), json!({})),
+            (checkpoint_key(), json!(null)),
+            (owner_key(), json!({"instance": 1})),
+            (table_key(&TableName::new("a", "b")), json!({"format": 1})),
+            (topic_key("t"), json!([])),
+        ] {
+            let mut state = State::default();
+            let error = state
+                .apply(key.as_bytes(), Some(value.to_string().as_bytes()))
+                .unwrap_err();
+            assert!(matches!(error, StateError::Value { .. }), "{key} {value}");
+            assert_eq!(state, State::default());
+        }
+    }
 }

@@ -83,3 +83,6 @@ fn value_field(column: &Column) -> Value {
 pub(crate) fn is_union(column: &Column) -> bool {
     column.nullable || column.column_type.may_be_invalid()
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,7 +222,7 @@ impl Decoder {
         let known = self.at.offset;
         let mut end = (known & !u64::from(u32::MAX)) | u64::from(header.end);
         if end < known {
-            end += 1 << 32;
+            end = end.saturating_add(1 << 32);
         }
         self.at.offset = end.saturating_sub(u64::from(header.size));
         FileOffset { file, offset: end }
@@ -261,8 +261,12 @@ impl Decoder {
             EventType::Gtid | EventType::AnonymousGtid => self.gtid(header, body),
             EventType::Query => self.query(header, body, end),
             EventType::ExecuteLoadQuery => self.load_query(body),
-            EventType::Xid => self.finish(Ending::Commit, end),
-            EventType::XaPrepare => self.finish(Ending::Prepared, end),
+            EventType::Xid => self
+                .inside()
+                .and_then(|()| self.finish(Ending::Commit, end)),
+            EventType::XaPrepare => self
+                .inside()
+                .and_then(|()| self.finish(Ending::Prepared, end)),
             EventType::TableMap => self
                 .inside()
                 .and(TableMapEvent::read(body).map(Item::TableMap)),
@@ -368,12 +372,16 @@ impl Decoder {
         match (self.state, text) {
             (State::Inside, b"COMMIT") => self.finish(Ending::Commit, end),
             (State::Inside, b"ROLLBACK") => self.finish(Ending::Rollback, end),
+            (State::Inside, b"BEGIN") => self.outside("BEGIN").map(|()| Item::Nothing),
+            (State::Inside, _) if text.starts_with(XA_START) => {
+                self.outside("XA START").map(|()| Item::Nothing)
+            }
             (State::Inside, _) => Ok(statement(database, text, false)),
             (State::Outside | State::Announced, b"BEGIN") => {
                 self.state = State::Inside;
                 Ok(Item::Nothing)
             }
-            (State::Outside | State::Announced, _) if text.starts_with(b"XA START") => {
+            (State::Outside | State::Announced, _) if text.starts_with(XA_START) => {
                 self.state = State::Inside;
                 self.transaction.is_xa = true;
                 Ok(Item::Nothing)
@@ -457,6 +465,9 @@ impl Decoder {
     }
 }
 
+/// As the server itself writes the statement that opens an XA group.
+const XA_START: &[u8] = b"XA START";
+
 fn statement<'a>(database: &'a [u8], text: &'a [u8], ends_transaction: bool) -> Item<'a> {
     Item::Statement(Statement {
         database,
@@ -487,7 +498,8 @@ fn checked(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// The rest of a GTID event since 5.7 and 8.0.1: the original commit time, which is that of the
-/// immediate server unless its top bit says that another one follows.
+/// immediate server unless its top bit says that another one follows. A replica writes 0 for a first server
+/// before 8.0.1, which gave none.
 fn commit_time_us(mut body: Input<'_>) -> Result<Option<i64>, Truncated> {
     const LOGICAL_TIMESTAMPS: u8 = 2;
     const OTHER_FOLLOWS: u64 = 1 << 55;
@@ -504,7 +516,7 @@ fn commit_time_us(mut body: Input<'_>) -> Result<Option<i64>, Truncated> {
     } else {
         body.u56()?
     };
-    Ok(i64::try_from(original).ok())
+    Ok(i64::try_from(original).ok().filter(|micros| *micros != 0))
 }
 
 #[cfg(test)]

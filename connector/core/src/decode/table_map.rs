@@ -92,6 +92,9 @@ impl<'a> TableMapEvent<'a> {
     pub(crate) fn shape(&self) -> Result<Shape, DecodeErrorKind> {
         let mut input = Input::new(self.shape);
         let count = column_count(&mut input)?;
+        if count == 0 {
+            return Err(DecodeErrorKind::TableMap { what: "no columns" });
+        }
         let types = input.take(count)?;
         let mut metadata = Input::new(input.length_encoded_bytes()?);
         let null_bits = input.take(count.div_ceil(8))?;

@@ -18,6 +18,9 @@ pub struct Record {
     pub key_len: Option<u32>,
 }
 
+/// Key and value of a record; either may be null.
+pub type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// The records of one topic-partition, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Arena {
@@ -64,7 +67,7 @@ impl Arena {
 
     /// Key and value of one record; `None` if the record is not of this arena.
     #[must_use]
-    pub fn get(&self, record: Record) -> Option<KeyValue<'_>> {
+    pub fn get(&self, record: Record) -> Option<KeyAndValue<'_>> {
         let start = usize::try_from(record.start).ok()?;
         let value_len = usize::try_from(record.value_len.unwrap_or(0)).ok()?;
         let key_len = usize::try_from(record.key_len.unwrap_or(0)).ok()?;
@@ -79,9 +82,6 @@ impl Arena {
         self.records.clear();
     }
 }
-
-/// Key and value of a record; each may be null.
-pub type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
 /// An arena cannot hold more than 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,11 @@ mod error;
 mod partition;
 mod plan;
 
-pub use batch::{Arena, ArenaFull, Batch, KeyValue, Record, TopicPartition};
+pub use batch::{Arena, ArenaFull, Batch, KeyAndValue, Record, TopicPartition};
 pub use envelope::{Encoder, RowsSource, TransactionsTopic};
 pub use error::{EncodeError, EncodeErrorKind};
 pub use partition::partition_of;
 pub use plan::{Destination, PlanError, TablePlan};
+
+#[cfg(test)]
+mod tests;

@@ -132,7 +132,8 @@ impl TablePlan {
 
     /// Refuses rows events that do not fit the definition, before any row of them is read.
     pub(super) fn check(&self, event: &RowsEvent<'_>) -> Result<(), EncodeErrorKind> {
-        if event.columns != self.steps.len() {
+        // A row without columns has no bytes: there would be no end to them.
+        if event.columns != self.steps.len() || event.columns == 0 {
             let (event, table) = (event.columns, self.steps.len());
             return Err(EncodeErrorKind::ColumnCount { event, table });
         }

@@ -137,3 +137,6 @@ impl Tables {
         self.by_id.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

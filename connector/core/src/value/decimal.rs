@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::ValueError;
+use super::{UnsupportedType, ValueError};
 use crate::avro::binary::write_bytes;
 use crate::decode::ColumnMetadata;
 use crate::input::Input;
@@ -23,19 +23,26 @@ pub struct Decimal {
     pub unsigned: bool,
 }
 
+/// The servers allow no more digits, and `LIMBS` holds no more.
+const PRECISION_MAX: u8 = 65;
 /// Bytes of a group of 0 to 9 digits.
 const GROUP_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 /// 65 digits are less than 2^216: seven 32-bit limbs, and one more for the sign.
 const LIMBS: usize = 8;
 
 impl Decimal {
-    pub(super) fn from_metadata(column: &ColumnMetadata) -> Self {
+    pub(super) fn from_metadata(column: &ColumnMetadata) -> Result<Self, UnsupportedType> {
         let [precision, scale] = column.metadata.to_le_bytes();
-        Self {
+        if !(1..=PRECISION_MAX).contains(&precision) || scale > precision {
+            return Err(UnsupportedType(
+                "DECIMAL of an impossible precision or scale",
+            ));
+        }
+        Ok(Self {
             precision,
             scale,
             unsigned: column.unsigned,
-        }
+        })
     }
 
     pub(super) fn sql(self) -> String {

@@ -74,9 +74,9 @@ impl ColumnType {
     pub fn from_metadata(column: &ColumnMetadata) -> Result<Self, UnsupportedType> {
         match column.type_number {
             1 | 2 | 3 | 8 | 9 => Ok(Self::Integer(Integer::from_metadata(column))),
-            246 => Ok(Self::Decimal(Decimal::from_metadata(column))),
+            246 => Decimal::from_metadata(column).map(Self::Decimal),
             15 | 249..=252 | 253 | 254 => Text::from_metadata(column).map(Self::Text),
-            17 | 18 => Ok(Self::Temporal(Temporal::from_metadata(column))),
+            17 | 18 => Temporal::from_metadata(column).map(Self::Temporal),
             4 => Err(UnsupportedType("FLOAT")),
             5 => Err(UnsupportedType("DOUBLE")),
             7 => Err(UnsupportedType("TIMESTAMP in the format before MySQL 5.6")),
@@ -148,3 +148,6 @@ impl ColumnType {
         Ok(Written::Value)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Written;
+use super::{UnsupportedType, Written};
 use crate::avro::binary::write_long;
 use crate::decode::ColumnMetadata;
 use crate::input::{Input, Truncated};
@@ -29,13 +29,17 @@ pub enum Temporal {
     },
 }
 
+const SECOND_MICROS: i64 = 1_000_000;
+
 impl Temporal {
-    pub(super) fn from_metadata(column: &ColumnMetadata) -> Self {
+    pub(super) fn from_metadata(column: &ColumnMetadata) -> Result<Self, UnsupportedType> {
         let [fraction, _] = column.metadata.to_le_bytes();
-        if column.type_number == 18 {
-            Self::DateTime { fraction }
-        } else {
-            Self::Timestamp { fraction }
+        match (column.type_number, fraction) {
+            (18, 0..=6) => Ok(Self::DateTime { fraction }),
+            (_, 0..=6) => Ok(Self::Timestamp { fraction }),
+            (_, 7..) => Err(UnsupportedType(
+                "DATETIME or TIMESTAMP of more than 6 fractional digits",
+            )),
         }
     }
 
@@ -65,24 +69,24 @@ impl Temporal {
         input: &mut Input<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Written, Truncated> {
-        let micros = match self {
+        let (seconds, fraction) = match self {
             Self::DateTime { fraction } => {
                 let packed = input.big_endian(5)?;
-                let fraction = fraction_micros(input, fraction)?;
-                datetime_seconds(packed).map(|seconds| seconds * 1_000_000 + fraction)
+                (datetime_seconds(packed), fraction_micros(input, fraction)?)
             }
             Self::Timestamp { fraction } => {
                 let seconds = input.big_endian(4)?.cast_signed();
                 let fraction = fraction_micros(input, fraction)?;
-                (seconds != 0 || fraction != 0).then(|| seconds * 1_000_000 + fraction)
+                ((seconds != 0 || fraction != 0).then_some(seconds), fraction)
             }
         };
-        Ok(match micros {
-            Some(micros) => {
-                write_long(out, micros);
+        Ok(match seconds {
+            // A fraction of a whole second or more would show as a later second, which nobody stored.
+            Some(seconds) if fraction < SECOND_MICROS => {
+                write_long(out, seconds * SECOND_MICROS + fraction);
                 Written::Value
             }
-            None => Written::Invalid,
+            Some(_) | None => Written::Invalid,
         })
     }
 }

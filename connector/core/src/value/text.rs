@@ -59,6 +59,19 @@ impl Charset {
         }
     }
 
+    /// True if the bytes are valid text of the character set, whose bytes in UTF-8 are then the same.
+    #[inline]
+    fn holds(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Utf8mb4 => std::str::from_utf8(bytes).is_ok(),
+            // A character of four bytes begins with 0xf0 or more, which no other byte of UTF-8 has.
+            Self::Utf8mb3 => {
+                std::str::from_utf8(bytes).is_ok() && bytes.iter().all(|byte| *byte < 0xf0)
+            }
+            Self::Ascii => bytes.is_ascii(),
+        }
+    }
+
     /// Bytes of the longest character.
     fn bytes_per_character(self) -> u16 {
         match self {
@@ -102,11 +115,22 @@ impl Text {
                 bytes_max: u16::from(high) | ((u16::from(low) & 0x30) ^ 0x30) << 4,
                 charset,
             },
+            _ if !(1..=4).contains(&low) => {
+                return Err(UnsupportedType("TEXT of an impossible length"));
+            }
             _ => Self::Blob {
                 length_bytes: low,
                 charset,
             },
         })
+    }
+
+    fn charset(self) -> Charset {
+        match self {
+            Self::Char { charset, .. }
+            | Self::VarChar { charset, .. }
+            | Self::Blob { charset, .. } => charset,
+        }
     }
 
     pub(super) fn sql(self) -> String {
@@ -141,7 +165,7 @@ impl Text {
             };
         let length = input.little_endian(length_bytes)?;
         let bytes = input.take(usize::try_from(length).map_err(|_| ValueError::Truncated)?)?;
-        if std::str::from_utf8(bytes).is_err() {
+        if !self.charset().holds(bytes) {
             return Err(ValueError::Text);
         }
         write_bytes(out, bytes);

@@ -1,0 +1,684 @@
+//! Every published type at its edges. The oracle is the Avro library: what is written must be read there.
+
+use apache_avro::types::Value as Avro;
+
+use super::{Charset, ColumnType, UnsupportedType, ValueError, Written};
+use crate::decode::ColumnMetadata;
+use crate::input::Input;
+use crate::testing::{Random, oracle};
+
+const UTF8MB4: u64 = 255;
+const UTF8MB3: u64 = 33;
+const ASCII: u64 = 11;
+
+fn column(type_number: u8, metadata: [u8; 2]) -> ColumnMetadata {
+    ColumnMetadata {
+        type_number,
+        metadata: u16::from_le_bytes(metadata),
+        nullable: false,
+        name: None,
+        unsigned: false,
+        collation: None,
+    }
+}
+
+fn unsigned(column: ColumnMetadata) -> ColumnMetadata {
+    ColumnMetadata {
+        unsigned: true,
+        ..column
+    }
+}
+
+fn collated(collation: u64, column: ColumnMetadata) -> ColumnMetadata {
+    ColumnMetadata {
+        collation: Some(collation),
+        ..column
+    }
+}
+
+/// Copies a value that other bytes follow: those stay.
+fn copy(column: &ColumnMetadata, packed: &[u8]) -> Result<(Written, Vec<u8>), ValueError> {
+    let column_type = ColumnType::from_metadata(column).unwrap();
+    let followed = [packed, b"next"].concat();
+    let mut input = Input::new(&followed);
+    let mut out = Vec::new();
+    let written = column_type.copy(&mut input, &mut out)?;
+    assert_eq!(
+        input.rest(),
+        b"next",
+        "{column:?} took too much or too little"
+    );
+    Ok((written, out))
+}
+
+/// A packed value must be read by the oracle as `expected`, `None` being a value that Avro cannot hold; and all
+/// that is shorter must be refused.
+fn check(column: &ColumnMetadata, packed: &[u8], expected: Option<&Avro>) {
+    let (written, out) = copy(column, packed).unwrap();
+    let column_type = ColumnType::from_metadata(column).unwrap();
+    match expected {
+        Some(expected) => {
+            assert_eq!(written, Written::Value, "{column:?} {expected:?}");
+            assert_eq!(&oracle(&column_type.avro(), &out), expected, "{column:?}");
+        }
+        None => {
+            assert_eq!((written, out.len()), (Written::Invalid, 0), "{column:?}");
+            assert!(column_type.may_be_invalid());
+        }
+    }
+    for len in 0..packed.len() {
+        let mut input = Input::new(&packed[..len]);
+        let result = column_type.copy(&mut input, &mut Vec::new());
+        assert_eq!(
+            result,
+            Err(ValueError::Truncated),
+            "{column:?} cut to {len} bytes"
+        );
+    }
+}
+
+fn refused(column: &ColumnMetadata, packed: &[u8], error: ValueError) {
+    assert_eq!(copy(column, packed).unwrap_err(), error, "{column:?}");
+}
+
+#[test]
+fn integers_of_every_width_keep_sign_and_value() {
+    let widths: [(u8, usize, u32); 5] = [(1, 1, 8), (2, 2, 16), (9, 3, 24), (3, 4, 32), (8, 8, 64)];
+    for (type_number, size, bits) in widths {
+        let signed = column(type_number, [0, 0]);
+        let max = i64::MAX >> (64 - bits);
+        for value in [
+            0,
+            1,
+            -1,
+            63,
+            64,
+            -64,
+            -65,
+            127,
+            -128,
+            max,
+            max - 1,
+            -max,
+            -max - 1,
+        ] {
+            let expected = if size == 8 {
+                Avro::Long(value)
+            } else {
+                Avro::Int(value.try_into().unwrap())
+            };
+            check(&signed, &value.to_le_bytes()[..size], Some(&expected));
+        }
+        if size == 8 {
+            continue;
+        }
+        let max = (1_i64 << bits) - 1;
+        for value in [0, 1, 127, 128, 255, max / 2, max / 2 + 1, max - 1, max] {
+            let expected = if size == 4 {
+                Avro::Long(value)
+            } else {
+                Avro::Int(value.try_into().unwrap())
+            };
+            let column = unsigned(column(type_number, [0, 0]));
+            check(&column, &value.to_le_bytes()[..size], Some(&expected));
+        }
+    }
+}
+
+#[test]
+fn mediumint_below_zero_is_not_taken_for_a_large_number() {
+    let packed = &(-8_000_000_i32).to_le_bytes()[..3];
+    check(&column(9, [0, 0]), packed, Some(&Avro::Int(-8_000_000)));
+    check(
+        &unsigned(column(9, [0, 0])),
+        packed,
+        Some(&Avro::Int(8_777_216)),
+    );
+}
+
+#[test]
+fn bigint_unsigned_never_wraps() {
+    let column = unsigned(column(8, [0, 0]));
+    let mut values = vec![
+        0,
+        u64::MAX,
+        u64::MAX - 1,
+        1 << 63,
+        (1 << 63) - 1,
+        4_000_000_000,
+    ];
+    values.extend((0..64).flat_map(|bit| [1 << bit, (1 << bit) - 1]));
+    for value in values {
+        let (_, out) = copy(&column, &value.to_le_bytes()).unwrap();
+        let avro = ColumnType::from_metadata(&column).unwrap().avro();
+        assert_eq!(decimal_text(&oracle(&avro, &out), 0), value.to_string());
+    }
+}
+
+/// The decimal number that Avro bytes stand for, by long division; they must be as few as possible.
+fn decimal_text(value: &Avro, scale: usize) -> String {
+    let Avro::Decimal(decimal) = value else {
+        panic!("{value:?} is not a decimal")
+    };
+    let mut bytes = Vec::try_from(decimal).unwrap();
+    let shorter = bytes.len() > 1
+        && (bytes[0] == 0 && bytes[1] < 0x80 || bytes[0] == 0xff && bytes[1] >= 0x80);
+    assert!(!shorter, "{bytes:02x?} could be shorter");
+    let negative = bytes[0] >= 0x80;
+    if negative {
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in bytes.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
+    }
+    let mut digits = String::new();
+    while bytes.iter().any(|byte| *byte != 0) || digits.len() <= scale {
+        let mut rest = 0;
+        for byte in &mut bytes {
+            let number = rest * 256 + u32::from(*byte);
+            *byte = u8::try_from(number / 10).unwrap();
+            rest = number % 10;
+        }
+        digits.insert(0, char::from_digit(rest, 10).unwrap());
+    }
+    if scale > 0 {
+        digits.insert(digits.len() - scale, '.');
+    }
+    if negative {
+        format!("-{digits}")
+    } else {
+        digits
+    }
+}
+
+/// Packs a DECIMAL as the server does, digit by digit; `text` has all the digits of its type.
+fn packed_decimal(text: &str) -> Vec<u8> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let (odd, nines) = whole.split_at(whole.len() % 9);
+    let mut groups = vec![odd];
+    for part in [nines, fraction] {
+        let mut rest = part;
+        while !rest.is_empty() {
+            let (group, after) = rest.split_at(rest.len().min(9));
+            groups.push(group);
+            rest = after;
+        }
+    }
+    let mut bytes = Vec::new();
+    for group in groups.iter().filter(|group| !group.is_empty()) {
+        let number: u32 = group.parse().unwrap();
+        let size = group.len().div_ceil(2).min(4);
+        bytes.extend_from_slice(&number.to_be_bytes()[4 - size..]);
+    }
+    bytes[0] ^= 0x80;
+    if negative {
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    bytes
+}
+
+fn check_decimal(precision: usize, scale: usize, text: &str) {
+    let metadata = [
+        u8::try_from(precision).unwrap(),
+        u8::try_from(scale).unwrap(),
+    ];
+    let packed = packed_decimal(text);
+    let (written, out) = copy(&column(246, metadata), &packed).unwrap();
+    assert_eq!(written, Written::Value);
+    let avro = ColumnType::from_metadata(&column(246, metadata))
+        .unwrap()
+        .avro();
+    let is = decimal_text(&oracle(&avro, &out), scale);
+    // Avro has neither leading zeros nor a negative zero.
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or(("", text), |digits| ("-", digits));
+    let digits = digits.trim_start_matches('0');
+    let lead = if digits.is_empty() || digits.starts_with('.') {
+        "0"
+    } else {
+        ""
+    };
+    let is_zero = digits.trim_matches(['0', '.']).is_empty();
+    let sign = if is_zero { "" } else { sign };
+    assert_eq!(
+        is,
+        format!("{sign}{lead}{digits}"),
+        "decimal({precision},{scale})"
+    );
+    for len in 0..packed.len() {
+        let column_type = ColumnType::from_metadata(&column(246, metadata)).unwrap();
+        let result = column_type.copy(&mut Input::new(&packed[..len]), &mut Vec::new());
+        assert_eq!(result, Err(ValueError::Truncated));
+    }
+}
+
+fn decimal_of(sign: &str, digits: &str, scale: usize) -> String {
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let point = if scale > 0 { "." } else { "" };
+    format!("{sign}{whole}{point}{fraction}")
+}
+
+#[test]
+fn the_slow_packing_of_the_test_is_that_of_the_manual() {
+    // The example in the server's own comment on decimal2bin, in both signs.
+    assert_eq!(
+        packed_decimal("1234567890.1234"),
+        b"\x81\x0d\xfb\x38\xd2\x04\xd2"
+    );
+    assert_eq!(
+        packed_decimal("-1234567890.1234"),
+        b"\x7e\xf2\x04\xc7\x2d\xfb\x2d"
+    );
+}
+
+#[test]
+fn decimals_of_every_precision_and_scale_keep_every_digit() {
+    let mut random = Random::new(1);
+    for precision in 1..=65_usize {
+        for scale in 0..=precision.min(30) {
+            for sign in ["", "-"] {
+                let zeros = "0".repeat(precision);
+                let one = format!("{}1", "0".repeat(precision - 1));
+                let top = format!("1{}", "0".repeat(precision - 1));
+                let random: String = (0..precision)
+                    .map(|_| char::from(b'0' + u8::try_from(random.below(10)).unwrap()))
+                    .collect();
+                for digits in [zeros, one, top, "9".repeat(precision), random] {
+                    check_decimal(precision, scale, &decimal_of(sign, &digits, scale));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn digits_that_cannot_be_are_refused() {
+    refused(
+        &column(246, [9, 0]),
+        &[0xff, 0xff, 0xff, 0xff],
+        ValueError::Decimal,
+    );
+    refused(&column(246, [1, 0]), &[0x80 | 10], ValueError::Decimal);
+    refused(
+        &column(246, [10, 9]),
+        &[0x80, 0x3b, 0x9a, 0xca, 0x00],
+        ValueError::Decimal,
+    );
+}
+
+fn text(value: &str) -> Avro {
+    Avro::String(value.to_owned())
+}
+
+#[test]
+fn the_length_of_text_takes_two_bytes_from_256_bytes_on() {
+    for (bytes_max, prefix) in [(1_u16, 1), (255, 1), (256, 2), (1020, 2), (65_532, 2)] {
+        let longest = usize::from(bytes_max);
+        for len in [
+            0,
+            1,
+            longest.min(127),
+            longest.min(128),
+            longest.min(255),
+            longest,
+        ] {
+            let value = "x".repeat(len);
+            let packed = [&len.to_le_bytes()[..prefix], value.as_bytes()].concat();
+            for type_number in [15, 253] {
+                let column = collated(UTF8MB4, column(type_number, bytes_max.to_le_bytes()));
+                check(&column, &packed, Some(&text(&value)));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_length_of_a_char_borrows_bits_of_its_type() {
+    // CHAR(n) in utf8mb4: the metadata as the server writes it, the type xor the high bits of the length.
+    for characters in [1_u16, 63, 64, 127, 128, 191, 192, 255] {
+        let bytes_max = characters * 4;
+        let [low, high] = bytes_max.to_le_bytes();
+        let column = collated(UTF8MB4, column(254, [254 ^ high << 4, low]));
+        let column_type = ColumnType::from_metadata(&column).unwrap();
+        assert_eq!(column_type.sql(), format!("char({characters})"));
+        let value = "\u{1f40c}".repeat(usize::from(characters));
+        let prefix = if bytes_max > 255 { 2 } else { 1 };
+        let packed = [&value.len().to_le_bytes()[..prefix], value.as_bytes()].concat();
+        check(&column, &packed, Some(&text(&value)));
+        let packed = [&[0, 0][..prefix], b""].concat();
+        check(&column, &packed, Some(&text("")));
+    }
+}
+
+#[test]
+fn each_text_type_has_a_length_of_its_own_size() {
+    for (length_bytes, name) in [
+        (1_u8, "tinytext"),
+        (2, "text"),
+        (3, "mediumtext"),
+        (4, "longtext"),
+    ] {
+        let column = collated(UTF8MB4, column(252, [length_bytes, 0]));
+        assert_eq!(ColumnType::from_metadata(&column).unwrap().sql(), name);
+        for len in [0_usize, 255, 256, 65_535, 65_536] {
+            if len >> (8 * u32::from(length_bytes)) > 0 {
+                continue;
+            }
+            let value = "y".repeat(len);
+            let packed = [
+                &len.to_le_bytes()[..usize::from(length_bytes)],
+                value.as_bytes(),
+            ]
+            .concat();
+            let (_, out) = copy(&column, &packed).unwrap();
+            assert_eq!(oracle(&serde_json::json!("string"), &out), text(&value));
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_not_of_the_character_set_are_refused() {
+    let of = |collation, bytes: &[u8]| {
+        let column = collated(collation, column(15, [100, 0]));
+        let packed = [&[u8::try_from(bytes.len()).unwrap()], bytes].concat();
+        copy(&column, &packed).map(|(_, out)| oracle(&serde_json::json!("string"), &out))
+    };
+    assert_eq!(
+        of(UTF8MB4, "ä€\u{1f40c}\0".as_bytes()),
+        Ok(text("ä€\u{1f40c}\0"))
+    );
+    assert_eq!(of(UTF8MB3, "ä€".as_bytes()), Ok(text("ä€")));
+    assert_eq!(of(ASCII, b"a\x7f"), Ok(text("a\u{7f}")));
+    let wrong: [&[u8]; 6] = [
+        b"\xff",
+        b"a\xc3",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf8\x88\x80\x80\x80",
+        b"\x80",
+    ];
+    for bytes in wrong {
+        for collation in [UTF8MB4, UTF8MB3, ASCII] {
+            assert_eq!(of(collation, bytes), Err(ValueError::Text), "{bytes:02x?}");
+        }
+    }
+    assert_eq!(of(UTF8MB3, "\u{1f40c}".as_bytes()), Err(ValueError::Text));
+    assert_eq!(of(ASCII, "ä".as_bytes()), Err(ValueError::Text));
+}
+
+#[test]
+fn a_type_or_character_set_that_is_not_published_is_named() {
+    let latin1 = "CHAR, VARCHAR or TEXT in a character set other than utf8mb4, utf8mb3 and ascii";
+    for (column, name) in [
+        (collated(8, column(15, [10, 0])), latin1),
+        (collated(8, column(254, [254, 10])), latin1),
+        (collated(8, column(252, [2, 0])), latin1),
+        (collated(248, column(15, [10, 0])), latin1),
+        (
+            column(15, [10, 0]),
+            "CHAR, VARCHAR or TEXT of an unknown character set",
+        ),
+        (collated(63, column(15, [10, 0])), "VARBINARY"),
+        (collated(63, column(254, [254, 10])), "BINARY"),
+        (collated(63, column(252, [2, 0])), "BLOB"),
+        (column(254, [247, 1]), "ENUM"),
+        (column(254, [248, 1]), "SET"),
+        (column(4, [4, 0]), "FLOAT"),
+        (column(5, [8, 0]), "DOUBLE"),
+        (
+            column(7, [0, 0]),
+            "TIMESTAMP in the format before MySQL 5.6",
+        ),
+        (column(10, [0, 0]), "DATE"),
+        (column(19, [0, 0]), "TIME"),
+        (
+            column(12, [0, 0]),
+            "DATETIME in the format before MySQL 5.6",
+        ),
+        (column(13, [0, 0]), "YEAR"),
+        (column(16, [0, 0]), "BIT"),
+        (column(245, [4, 0]), "JSON"),
+        (column(255, [4, 0]), "GEOMETRY"),
+        (column(99, [0, 0]), "of an unknown number"),
+    ] {
+        assert_eq!(
+            ColumnType::from_metadata(&column),
+            Err(UnsupportedType(name))
+        );
+    }
+}
+
+#[test]
+fn a_type_with_metadata_that_cannot_be_is_refused() {
+    let damaged = [
+        column(246, [0, 0]),
+        column(246, [66, 0]),
+        column(246, [5, 6]),
+        column(18, [7, 0]),
+        column(17, [255, 0]),
+        collated(UTF8MB4, column(252, [0, 0])),
+        collated(UTF8MB4, column(252, [5, 0])),
+    ];
+    for column in damaged {
+        assert!(ColumnType::from_metadata(&column).is_err(), "{column:?}");
+    }
+}
+
+#[test]
+fn collations_of_utf8_are_known_by_their_number() {
+    for (collations, charset) in [
+        (&[45, 46, 224, 247, 255, 309, 323][..], Charset::Utf8mb4),
+        (&[33, 76, 83, 192, 215, 223], Charset::Utf8mb3),
+        (&[11, 65], Charset::Ascii),
+    ] {
+        for collation in collations {
+            let column = collated(*collation, column(252, [2, 0]));
+            let expected = ColumnType::Text(super::Text::Blob {
+                length_bytes: 2,
+                charset,
+            });
+            assert_eq!(
+                ColumnType::from_metadata(&column),
+                Ok(expected),
+                "{collation}"
+            );
+        }
+    }
+    // gb18030 lies between those of utf8mb4.
+    for collation in [248, 249, 250] {
+        let column = collated(collation, column(252, [2, 0]));
+        assert!(ColumnType::from_metadata(&column).is_err(), "{collation}");
+    }
+}
+
+/// Days from 1970-01-01, counted year by year and month by month.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let is_leap = |year: i64| year % 4 == 0 && year % 100 != 0 || year % 400 == 0;
+    let of_year = |year| if is_leap(year) { 366 } else { 365 };
+    let months = [
+        31,
+        if is_leap(year) { 29 } else { 28 },
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
+    let years: i64 = if year >= 1970 {
+        (1970..year).map(of_year).sum()
+    } else {
+        -(year..1970).map(of_year).sum::<i64>()
+    };
+    years
+        + months[..usize::try_from(month - 1).unwrap()]
+            .iter()
+            .sum::<i64>()
+        + day
+        - 1
+}
+
+/// The fraction of a second as packed, cut to the digits of its type.
+fn packed_fraction(digits: u8, micros: i64) -> (Vec<u8>, i64) {
+    let size = usize::from(digits.div_ceil(2));
+    let kept = micros - micros % 10_i64.pow(6 - u32::from(digits));
+    let unit = [1_000_000, 10_000, 100, 1][size];
+    let packed = (kept / unit).to_be_bytes()[8 - size..].to_vec();
+    (packed, kept)
+}
+
+type Civil = (i64, i64, i64, i64, i64, i64);
+
+fn packed_datetime((year, month, day, hour, minute, second): Civil) -> Vec<u8> {
+    let date = (year * 13 + month) << 5 | day;
+    let packed = 0x80_0000_0000 | date << 17 | hour << 12 | minute << 6 | second;
+    packed.to_be_bytes()[3..].to_vec()
+}
+
+#[test]
+fn a_datetime_is_the_same_day_and_second() {
+    let mut moments: Vec<Civil> = vec![
+        (9999, 12, 31, 23, 59, 59),
+        (1969, 12, 31, 23, 59, 59),
+        (1970, 1, 1, 0, 0, 0),
+        (1970, 1, 1, 0, 0, 1),
+        (2038, 1, 19, 3, 14, 8),
+        (1000, 1, 1, 0, 0, 0),
+        (1, 1, 1, 0, 0, 0),
+        (0, 1, 1, 0, 0, 0),
+        (0, 12, 31, 23, 59, 59),
+    ];
+    for year in (0..=9999).step_by(4).chain([1900, 2000, 2100, 9999]) {
+        moments.extend([(year, 2, 28, 12, 0, 0), (year, 3, 1, 0, 0, 0)]);
+        if year % 4 == 0 && year % 100 != 0 || year % 400 == 0 {
+            moments.push((year, 2, 29, 23, 59, 59));
+        }
+    }
+    let mut random = Random::new(2);
+    let mut up_to = |limit| i64::try_from(random.below(limit)).unwrap();
+    for _ in 0..2000 {
+        let date = (up_to(10_000), up_to(12) + 1, up_to(28) + 1);
+        moments.push((date.0, date.1, date.2, up_to(24), up_to(60), up_to(60)));
+    }
+    for moment in moments {
+        let (year, month, day, hour, minute, second) = moment;
+        let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+        for (digits, micros) in [
+            (0, 999_999),
+            (1, 100_000),
+            (2, 999_999),
+            (3, 1000),
+            (4, 999_999),
+            (5, 10),
+            (6, 999_999),
+        ] {
+            let (fraction, kept) = packed_fraction(digits, micros);
+            let packed = [packed_datetime(moment), fraction].concat();
+            let expected = Avro::LocalTimestampMicros(seconds * 1_000_000 + kept);
+            check(&column(18, [digits, 0]), &packed, Some(&expected));
+        }
+    }
+}
+
+#[test]
+fn a_datetime_that_is_no_date_is_invalid() {
+    for moment in [
+        (0, 0, 0, 0, 0, 0),
+        (2024, 0, 0, 0, 0, 0),
+        (2024, 1, 0, 0, 0, 0),
+        (2024, 0, 1, 0, 0, 0),
+        (2023, 2, 29, 0, 0, 0),
+        (1900, 2, 29, 0, 0, 0),
+        (2024, 2, 30, 0, 0, 0),
+        (2024, 2, 31, 0, 0, 0),
+        (2024, 4, 31, 0, 0, 0),
+        (2024, 12, 31, 24, 0, 0),
+        (2024, 12, 31, 0, 60, 0),
+        (2024, 12, 31, 0, 0, 60),
+    ] {
+        for digits in 0..=6_u8 {
+            let packed = [packed_datetime(moment), packed_fraction(digits, 999_999).0].concat();
+            check(&column(18, [digits, 0]), &packed, None);
+        }
+    }
+    // The sign bit is never clear in a DATETIME.
+    check(&column(18, [0, 0]), &[0, 0, 0, 0, 0], None);
+    check(&column(18, [0, 0]), &[0x7f, 0xff, 0xff, 0xff, 0xff], None);
+}
+
+#[test]
+fn a_timestamp_is_seconds_in_utc() {
+    let first_and_last = [1_u32, 1_700_000_000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+    for seconds in first_and_last {
+        for (digits, micros) in [
+            (0, 0),
+            (1, 900_000),
+            (2, 999_999),
+            (3, 1000),
+            (4, 999_999),
+            (5, 10),
+            (6, 999_999),
+        ] {
+            let (fraction, kept) = packed_fraction(digits, micros);
+            let packed = [&seconds.to_be_bytes()[..], &fraction].concat();
+            let expected = Avro::TimestampMicros(i64::from(seconds) * 1_000_000 + kept);
+            check(&column(17, [digits, 0]), &packed, Some(&expected));
+        }
+    }
+    for digits in 0..=6_u8 {
+        check(
+            &column(17, [digits, 0]),
+            &[&[0; 4][..], &packed_fraction(digits, 0).0].concat(),
+            None,
+        );
+    }
+}
+
+#[test]
+fn a_fraction_of_a_second_or_more_is_no_value() {
+    for (digits, fraction) in [
+        (2, &[100][..]),
+        (4, &[0x27, 0x10]),
+        (6, &[0x0f, 0x42, 0x40]),
+    ] {
+        let datetime = [&packed_datetime((2024, 1, 1, 0, 0, 0)), fraction].concat();
+        check(&column(18, [digits, 0]), &datetime, None);
+        check(
+            &column(17, [digits, 0]),
+            &[&[1; 4], fraction].concat(),
+            None,
+        );
+    }
+}
+
+#[test]
+fn random_bytes_never_panic_and_what_is_accepted_is_read_by_the_oracle() {
+    let mut random = Random::new(3);
+    for _ in 0..20_000 {
+        let type_number = *random.pick(&[1, 2, 3, 8, 9, 15, 17, 18, 246, 252, 253, 254]);
+        let mut column = column(type_number, [random.byte() % 80, random.byte() % 80]);
+        column.unsigned = random.below(2) == 0;
+        column.collation = Some(*random.pick(&[UTF8MB4, UTF8MB3, ASCII]));
+        let Ok(column_type) = ColumnType::from_metadata(&column) else {
+            continue;
+        };
+        let len = random.below(40);
+        let bytes = random.bytes(len);
+        let mut out = Vec::new();
+        if column_type.copy(&mut Input::new(&bytes), &mut out) == Ok(Written::Value) {
+            oracle(&column_type.avro(), &out);
+        }
+    }
+}
