@@ -169,7 +169,7 @@ def test_the_watcher_finds_rows_that_were_committed_without_their_checkpoint(sta
         stand_in.commit(stream[1], None)
         stand_in.commit([], checkpoint(stream[0][-1][1]["source"]["pos"] + 50))
         wait_until(lambda: watcher.problems or watcher.failure, "a problem is found")
-    with pytest.raises(AssertionError, match="visible, but"):
+    with pytest.raises(AssertionError, match="changes visible, but"):
         watcher.check()
 
 

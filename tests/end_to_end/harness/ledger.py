@@ -102,10 +102,10 @@ class Ledger:
     def uncovered(self, newest: dict) -> list[str]:
         """Changes that were visible, but are not before a checkpoint read after them: rows travel with their own."""
         position = position_of(newest)
-        return [
-            f"visible, but the newest checkpoint is {position}: {change}"
-            for queue in self.pending.values() for change in queue if change.position >= position
-        ]
+        changes = [change for queue in self.pending.values() for change in queue if change.position >= position]
+        if not changes:
+            return []
+        return [f"{len(changes)} changes visible, but the newest checkpoint is {position}; one of them is {changes[0]}"]
 
     def apply(self, change: Change) -> None:
         before = self.balances.get(change.account)

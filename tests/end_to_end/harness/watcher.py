@@ -95,3 +95,5 @@ class Watcher:
             except KafkaException:
                 if time.monotonic() > deadline:
                     raise
+                # The client goes on with what it knows about leaders until it is told to look again.
+                self.data.look_for_partitions()
