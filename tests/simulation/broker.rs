@@ -40,7 +40,11 @@ pub struct Topic {
 }
 
 pub enum Entry {
-    Record { transaction: usize, key: Option<Vec<u8>>, value: Option<Vec<u8>> },
+    Record {
+        transaction: usize,
+        key: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+    },
     Marker,
 }
 
@@ -56,7 +60,10 @@ pub struct Transaction {
 pub enum Ended {
     No,
     /// Decided, but the markers are still to be written.
-    Soon { commit: bool, at: Instant },
+    Soon {
+        commit: bool,
+        at: Instant,
+    },
     Committed,
     Aborted,
 }
@@ -150,7 +157,10 @@ impl Broker {
     }
 
     fn scripted(&mut self, step: Step) -> Option<Fault> {
-        let index = self.script.iter().position(|scripted| scripted.step == step)?;
+        let index = self
+            .script
+            .iter()
+            .position(|scripted| scripted.step == step)?;
         let scripted = &mut self.script[index];
         if scripted.after > 0 {
             scripted.after -= 1;
@@ -185,8 +195,14 @@ impl Broker {
     pub fn tick(&mut self) {
         let now = Instant::now();
         loop {
-            let due = self.requests.iter().enumerate().filter(|(_, request)| request.at <= now);
-            let Some(index) = due.min_by_key(|(_, request)| request.at).map(|(index, _)| index)
+            let due = self
+                .requests
+                .iter()
+                .enumerate()
+                .filter(|(_, request)| request.at <= now);
+            let Some(index) = due
+                .min_by_key(|(_, request)| request.at)
+                .map(|(index, _)| index)
             else {
                 break;
             };
@@ -227,7 +243,11 @@ impl Broker {
 
     fn finish(&mut self, index: usize, commit: bool) {
         let transaction = &mut self.transactions[index];
-        transaction.state = if commit { Ended::Committed } else { Ended::Aborted };
+        transaction.state = if commit {
+            Ended::Committed
+        } else {
+            Ended::Aborted
+        };
         for (topic, partition) in &transaction.partitions {
             self.topics.get_mut(topic).unwrap().partitions[*partition].push(Entry::Marker);
         }
@@ -262,7 +282,11 @@ impl Broker {
     }
 
     pub fn send_end(&mut self, epoch: u32, commit: bool, after: Duration) {
-        self.requests.push(EndRequest { epoch, commit, at: Instant::now() + after });
+        self.requests.push(EndRequest {
+            epoch,
+            commit,
+            at: Instant::now() + after,
+        });
         self.tick();
     }
 
@@ -284,7 +308,12 @@ impl Broker {
     fn begin(&mut self, is_foreign: bool) -> usize {
         let began = Instant::now();
         let partitions = BTreeSet::new();
-        self.transactions.push(Transaction { state: Ended::No, began, partitions, is_foreign });
+        self.transactions.push(Transaction {
+            state: Ended::No,
+            began,
+            partitions,
+            is_foreign,
+        });
         self.transactions.len() - 1
     }
 
@@ -295,12 +324,20 @@ impl Broker {
         partition: usize,
         record: (Option<Vec<u8>>, Option<Vec<u8>>),
     ) -> bool {
-        let entries =
-            self.topics.get_mut(topic).and_then(|topic| topic.partitions.get_mut(partition));
+        let entries = self
+            .topics
+            .get_mut(topic)
+            .and_then(|topic| topic.partitions.get_mut(partition));
         let Some(entries) = entries else { return false };
         let (key, value) = record;
-        entries.push(Entry::Record { transaction, key, value });
-        self.transactions[transaction].partitions.insert((topic.to_owned(), partition));
+        entries.push(Entry::Record {
+            transaction,
+            key,
+            value,
+        });
+        self.transactions[transaction]
+            .partitions
+            .insert((topic.to_owned(), partition));
         true
     }
 
@@ -308,7 +345,8 @@ impl Broker {
         if !self.topics.contains_key(topic) {
             let id = format!("id-{}-{topic}", self.topics.len());
             let partitions = (0..partitions).map(|_| Vec::new()).collect();
-            self.topics.insert(topic.to_owned(), Topic { id, partitions });
+            self.topics
+                .insert(topic.to_owned(), Topic { id, partitions });
         }
     }
 
@@ -325,16 +363,23 @@ impl Broker {
     }
 
     pub fn high_watermark(&self, topic: &str, partition: usize) -> usize {
-        self.topics.get(topic).map_or(0, |topic| topic.partitions[partition].len())
+        self.topics
+            .get(topic)
+            .map_or(0, |topic| topic.partitions[partition].len())
     }
 
     pub fn last_stable_offset(&self, topic: &str, partition: usize) -> usize {
-        let Some(topic) = self.topics.get(topic) else { return 0 };
+        let Some(topic) = self.topics.get(topic) else {
+            return 0;
+        };
         let entries = &topic.partitions[partition];
         let is_open = |entry: &Entry| match entry {
             Entry::Marker => false,
             Entry::Record { transaction, .. } => {
-                matches!(self.transactions[*transaction].state, Ended::No | Ended::Soon { .. })
+                matches!(
+                    self.transactions[*transaction].state,
+                    Ended::No | Ended::Soon { .. }
+                )
             }
         };
         entries.iter().position(is_open).unwrap_or(entries.len())
@@ -348,13 +393,24 @@ impl Broker {
         from: usize,
     ) -> impl Iterator<Item = (usize, Option<&[u8]>, Option<&[u8]>)> {
         let end = self.last_stable_offset(topic, partition);
-        let entries = self.topics.get(topic).map_or(&[][..], |topic| &topic.partitions[partition]);
-        entries.iter().take(end).skip(from).filter_map(|entry| match entry {
-            Entry::Record { transaction, key, value } => {
-                let is_committed = self.transactions[*transaction].state == Ended::Committed;
-                is_committed.then_some((*transaction, key.as_deref(), value.as_deref()))
-            }
-            Entry::Marker => None,
-        })
+        let entries = self
+            .topics
+            .get(topic)
+            .map_or(&[][..], |topic| &topic.partitions[partition]);
+        entries
+            .iter()
+            .take(end)
+            .skip(from)
+            .filter_map(|entry| match entry {
+                Entry::Record {
+                    transaction,
+                    key,
+                    value,
+                } => {
+                    let is_committed = self.transactions[*transaction].state == Ended::Committed;
+                    is_committed.then_some((*transaction, key.as_deref(), value.as_deref()))
+                }
+                Entry::Marker => None,
+            })
     }
 }

@@ -35,7 +35,9 @@ pub fn check(broker: &Broker, server: &Server, task: &str) -> Result<usize, Stri
         let end = server.covered(&last.position);
         let begin = covered.unwrap_or(end);
         if end < begin {
-            return Err(format!("transaction {index} goes back from {begin} to {end}"));
+            return Err(format!(
+                "transaction {index} goes back from {begin} to {end}"
+            ));
         }
         compare(server, begin..end, transaction, &mut keys)
             .map_err(|why| format!("transaction {index}, source {begin}..{end}: {why}"))?;
@@ -46,18 +48,36 @@ pub fn check(broker: &Broker, server: &Server, task: &str) -> Result<usize, Stri
 
 /// The committed transactions in the order of their commits.
 fn collect(broker: &Broker, task: &str) -> Result<Vec<(usize, Committed)>, String> {
-    let order: BTreeMap<usize, usize> =
-        broker.committed.iter().enumerate().map(|(order, index)| (*index, order)).collect();
-    let mut all: Vec<(usize, Committed)> =
-        broker.committed.iter().map(|index| (*index, Committed::default())).collect();
+    let order: BTreeMap<usize, usize> = broker
+        .committed
+        .iter()
+        .enumerate()
+        .map(|(order, index)| (*index, order))
+        .collect();
+    let mut all: Vec<(usize, Committed)> = broker
+        .committed
+        .iter()
+        .map(|index| (*index, Committed::default()))
+        .collect();
     for (topic, description) in &broker.topics {
         for (partition, entries) in description.partitions.iter().enumerate() {
             let mut previous = 0;
             for entry in entries {
-                let Entry::Record { transaction, key, value } = entry else { continue };
-                let Some(order) = order.get(transaction) else { continue };
+                let Entry::Record {
+                    transaction,
+                    key,
+                    value,
+                } = entry
+                else {
+                    continue;
+                };
+                let Some(order) = order.get(transaction) else {
+                    continue;
+                };
                 if *order < previous {
-                    return Err(format!("{topic}-{partition} is not in the order of the commits"));
+                    return Err(format!(
+                        "{topic}-{partition} is not in the order of the commits"
+                    ));
                 }
                 previous = *order;
                 let record = (key.as_deref(), value.as_deref());
@@ -75,15 +95,22 @@ fn take(
 ) {
     if topic == format!("binlog-bridge.{task}.state") {
         if key == Some(checkpoint_key().as_bytes()) {
-            into.checkpoints.push(serde_json::from_slice(value.unwrap()).unwrap());
+            into.checkpoints
+                .push(serde_json::from_slice(value.unwrap()).unwrap());
         }
     } else if topic == format!("{task}.transactions") {
         into.ends += 1;
     } else {
         let name = topic.rsplit('.').next().unwrap();
-        let table = TABLES.iter().position(|table| *table == name).expect("a table's topic");
+        let table = TABLES
+            .iter()
+            .position(|table| *table == name)
+            .expect("a table's topic");
         let change = decode(table, value.unwrap());
-        into.published.entry((table, partition)).or_default().push_back(change);
+        into.published
+            .entry((table, partition))
+            .or_default()
+            .push_back(change);
     }
 }
 
@@ -92,7 +119,11 @@ fn decode(table: usize, value: &[u8]) -> Change {
     let mut rest = &value[5..];
     let before = image(&mut rest);
     let after = image(&mut rest);
-    Change { table, before, after }
+    Change {
+        table,
+        before,
+        after,
+    }
 }
 
 fn image(rest: &mut &[u8]) -> Option<Row> {
@@ -135,16 +166,26 @@ fn compare(
         let place = *place;
         let partition = *keys.entry((change.table, key)).or_insert(place.1);
         if partition != place.1 {
-            return Err(format!("{change:?} is in another partition than its key was"));
+            return Err(format!(
+                "{change:?} is in another partition than its key was"
+            ));
         }
         transaction.published.get_mut(&place).unwrap().pop_front();
     }
     if let Some(extra) = transaction.published.values().find_map(VecDeque::front) {
-        return Err(format!("{extra:?} was published twice, or is not of these transactions"));
+        return Err(format!(
+            "{extra:?} was published twice, or is not of these transactions"
+        ));
     }
-    let with_rows = sources.iter().filter(|source| !source.changes.is_empty()).count();
+    let with_rows = sources
+        .iter()
+        .filter(|source| !source.changes.is_empty())
+        .count();
     if transaction.ends != with_rows {
-        return Err(format!("{} END records for {with_rows} transactions", transaction.ends));
+        return Err(format!(
+            "{} END records for {with_rows} transactions",
+            transaction.ends
+        ));
     }
     Ok(())
 }

@@ -35,7 +35,12 @@ struct Open {
 
 impl SimDump {
     pub fn new(server: Arc<Mutex<Server>>, random: Random, network: Arc<Mutex<Network>>) -> Self {
-        Self { server, random, network, open: None }
+        Self {
+            server,
+            random,
+            network,
+            open: None,
+        }
     }
 
     fn server<T>(&self, work: impl FnOnce(&mut Server) -> T) -> T {
@@ -50,14 +55,20 @@ impl SimDump {
     async fn request(&mut self) -> Result<(), SourceError> {
         tokio::time::sleep(Duration::from_millis(self.random.below(0..20))).await;
         let (cuts, _) = self.network();
-        if self.random.per_mille(cuts) { Err(lost()) } else { Ok(()) }
+        if self.random.per_mille(cuts) {
+            Err(lost())
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes what has arrived: some events, cut anywhere.
     fn take(&mut self, block: &mut EventBlock) -> bool {
         let (_, most) = self.network();
         let count = self.random.below(1..most + 1);
-        let Some(mut open) = self.open.take() else { return false };
+        let Some(mut open) = self.open.take() else {
+            return false;
+        };
         for bytes in open.preamble.drain(..) {
             block.push(Part::Whole, &[&bytes]);
         }
@@ -70,7 +81,9 @@ impl SimDump {
                 if event.bytes[4] == events::ROTATE {
                     (open.file, open.event) = (open.file + 1, 0);
                 }
-                let is_skipped = event.transaction.is_some_and(|n| open.skip.contains(&gtid(n)));
+                let is_skipped = event
+                    .transaction
+                    .is_some_and(|n| open.skip.contains(&gtid(n)));
                 Some((!is_skipped).then(|| event.bytes.clone()))
             });
             match next {
@@ -101,7 +114,11 @@ impl SimDump {
 
 fn lost() -> SourceError {
     let detail = "simulated".to_owned();
-    SourceError::Unreachable { host: "sim".to_owned(), port: 3306, detail }
+    SourceError::Unreachable {
+        host: "sim".to_owned(),
+        port: 3306,
+        detail,
+    }
 }
 
 impl Dump for SimDump {
@@ -116,7 +133,10 @@ impl Dump for SimDump {
         let open = self.server(|server| {
             let (file, mut event_number) = server.find(position);
             let name = &server.files[file].name;
-            let start = server.files[file].events.get(event_number).map(|event| event.start);
+            let start = server.files[file]
+                .events
+                .get(event_number)
+                .map(|event| event.start);
             let start = start.unwrap_or(server.current().offset);
             let mut preamble = vec![event(events::ROTATE, None, &events::rotate(name, start))];
             if event_number > 0 {
@@ -130,7 +150,12 @@ impl Dump for SimDump {
                 (file, event_number) = (file + 1, 0);
             }
             let skip = position.gtid_set().cloned().unwrap_or_default();
-            Open { file, event: event_number, preamble, skip }
+            Open {
+                file,
+                event: event_number,
+                preamble,
+                skip,
+            }
         });
         self.open = Some(open);
         Ok(())

@@ -32,7 +32,13 @@ const LATE_MS_MAX: u64 = 8_000;
 impl SimLog {
     pub fn new(broker: Arc<Mutex<Broker>>, who: &str) -> Self {
         let (epoch, in_transaction, transaction) = (None, false, None);
-        Self { broker, who: who.to_owned(), epoch, in_transaction, transaction }
+        Self {
+            broker,
+            who: who.to_owned(),
+            epoch,
+            in_transaction,
+            transaction,
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Broker) -> T) -> T {
@@ -76,8 +82,9 @@ impl SimLog {
     /// Appends some arenas of a batch.
     fn append_part(&mut self, batch: &Batch, part: usize) -> Result<(), LogErrorKind> {
         let epoch = self.epoch.ok_or(LogErrorKind::Other)?;
-        let transaction =
-            self.with(|broker| broker.transaction(epoch)).ok_or(LogErrorKind::Fenced)?;
+        let transaction = self
+            .with(|broker| broker.transaction(epoch))
+            .ok_or(LogErrorKind::Fenced)?;
         self.transaction.get_or_insert(transaction);
         let half = batch.arenas().count().div_ceil(2);
         for (to, arena) in batch.arenas().skip(part * half).take(half) {
@@ -95,7 +102,9 @@ impl SimLog {
 
     /// What `commit_transaction` returns once the coordinator has answered.
     fn outcome(&self, epoch: u32) -> Result<(), LogError> {
-        let Some(transaction) = self.transaction else { return Ok(()) };
+        let Some(transaction) = self.transaction else {
+            return Ok(());
+        };
         let (state, current) =
             self.with(|broker| (broker.transactions[transaction].state, broker.epoch));
         match state {
@@ -140,7 +149,11 @@ impl SimLog {
 }
 
 fn error(operation: &'static str, kind: LogErrorKind) -> LogError {
-    LogError { operation, kind, message: "simulated".to_owned() }
+    LogError {
+        operation,
+        kind,
+        message: "simulated".to_owned(),
+    }
 }
 
 impl Log for SimLog {
@@ -148,13 +161,16 @@ impl Log for SimLog {
         self.epoch = None;
         self.in_transaction = false;
         self.transaction = None;
-        let epoch = self.simple(Step::Init, "init_transactions", Broker::init).await?;
+        let epoch = self
+            .simple(Step::Init, "init_transactions", Broker::init)
+            .await?;
         self.epoch = Some(epoch);
         Ok(())
     }
 
     async fn begin(&mut self) -> Result<(), LogError> {
-        self.simple(Step::Begin, "begin_transaction", |_| ()).await?;
+        self.simple(Step::Begin, "begin_transaction", |_| ())
+            .await?;
         assert!(!self.in_transaction, "a transaction is open already");
         (self.in_transaction, self.transaction) = (true, None);
         Ok(())
@@ -166,9 +182,11 @@ impl Log for SimLog {
         if fault == Some(Fault::Before) {
             return Err(error("produce", LogErrorKind::Abortable));
         }
-        self.append_part(&batch, 0).map_err(|kind| error("produce", kind))?;
+        self.append_part(&batch, 0)
+            .map_err(|kind| error("produce", kind))?;
         self.pause(10).await;
-        self.append_part(&batch, 1).map_err(|kind| error("produce", kind))?;
+        self.append_part(&batch, 1)
+            .map_err(|kind| error("produce", kind))?;
         self.pause(10).await;
         match fault {
             None => Ok(batch),
@@ -181,7 +199,11 @@ impl Log for SimLog {
         let fault = self.enter(Step::Commit).await;
         let (result, transport_error) = self.end(true, fault).await;
         self.in_transaction = false;
-        CommitAnswer { result, elapsed: start.elapsed(), transport_error }
+        CommitAnswer {
+            result,
+            elapsed: start.elapsed(),
+            transport_error,
+        }
     }
 
     async fn abort(&mut self) -> Result<(), LogError> {
@@ -210,7 +232,10 @@ impl Log for SimLog {
                 .filter_map(|(_, key, value)| Some((key?.to_vec(), value.map(<[u8]>::to_vec))))
                 .collect();
             let end = broker.last_stable_offset(topic, 0).max(from);
-            CommittedRecords { records, next_offset: i64::try_from(end).unwrap() }
+            CommittedRecords {
+                records,
+                next_offset: i64::try_from(end).unwrap(),
+            }
         };
         self.simple(Step::Read, "read_committed", read).await
     }
@@ -233,7 +258,10 @@ impl Log for SimLog {
 
     async fn list_topics(&mut self, prefix: &str) -> Result<BTreeMap<String, u64>, LogError> {
         let list = |broker: &mut Broker| {
-            let all = broker.topics.iter().filter(|(name, _)| name.starts_with(prefix));
+            let all = broker
+                .topics
+                .iter()
+                .filter(|(name, _)| name.starts_with(prefix));
             all.map(|(name, topic)| {
                 let records: usize = topic.partitions.iter().map(Vec::len).sum();
                 (name.clone(), u64::try_from(records).unwrap())

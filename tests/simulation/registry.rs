@@ -23,7 +23,14 @@ struct Inner {
 impl SimRegistry {
     pub fn new(random: Random, faults_per_mille: u64) -> Self {
         let (subjects, levels) = (BTreeMap::new(), BTreeMap::new());
-        Self { inner: Mutex::new(Inner { subjects, levels, random, faults_per_mille }) }
+        Self {
+            inner: Mutex::new(Inner {
+                subjects,
+                levels,
+                random,
+                faults_per_mille,
+            }),
+        }
     }
 
     pub fn end_faults(&self) {
@@ -52,13 +59,22 @@ impl SimRegistry {
             return Err(failed);
         }
         let answer = self.with(work);
-        if self.with(|inner| inner.random.per_mille(rate)) { Err(failed) } else { Ok(answer) }
+        if self.with(|inner| inner.random.per_mille(rate)) {
+            Err(failed)
+        } else {
+            Ok(answer)
+        }
     }
 }
 
 impl Registry for SimRegistry {
     async fn latest(&self, subject: &str) -> Result<Option<RegisteredSchema>, RegistryError> {
-        let last = |inner: &mut Inner| inner.subjects.get(subject).and_then(|all| all.last().cloned());
+        let last = |inner: &mut Inner| {
+            inner
+                .subjects
+                .get(subject)
+                .and_then(|all| all.last().cloned())
+        };
         self.request("latest", last).await
     }
 
@@ -70,14 +86,18 @@ impl Registry for SimRegistry {
                 return same.id;
             }
             let id = u32::try_from(known + 1).unwrap();
-            versions.push(RegisteredSchema { id, schema: schema.to_owned() });
+            versions.push(RegisteredSchema {
+                id,
+                schema: schema.to_owned(),
+            });
             id
         };
         self.request("register", work).await
     }
 
     async fn compatibility(&self, subject: &str) -> Result<Option<String>, RegistryError> {
-        self.request("compatibility", |inner| inner.levels.get(subject).cloned()).await
+        self.request("compatibility", |inner| inner.levels.get(subject).cloned())
+            .await
     }
 
     async fn set_compatibility(&self, subject: &str, level: &str) -> Result<(), RegistryError> {
@@ -89,8 +109,15 @@ impl Registry for SimRegistry {
 
     async fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
         let work = |inner: &mut Inner| {
-            inner.subjects.values().flatten().find(|version| version.id == id).map(|v| v.schema.clone())
+            inner
+                .subjects
+                .values()
+                .flatten()
+                .find(|version| version.id == id)
+                .map(|v| v.schema.clone())
         };
-        self.request("schema_by_id", work).await.map(Option::unwrap_or_default)
+        self.request("schema_by_id", work)
+            .await
+            .map(Option::unwrap_or_default)
     }
 }

@@ -10,13 +10,17 @@ use binlog_bridge::supervise::Halt;
 use crate::random::Random;
 use crate::world::{Instance, World};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 600;
 
 #[test]
 fn whatever_fails_every_row_is_published_once_and_in_order() {
-    let only: Option<u64> =
-        std::env::var("SIM_SEED").ok().map(|seed| seed.parse().expect("SIM_SEED is a number"));
-    let count = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
+    let only: Option<u64> = std::env::var("SIM_SEED")
+        .ok()
+        .map(|seed| seed.parse().expect("SIM_SEED is a number"));
+    let count = std::env::var("SIM_SEEDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(SEEDS);
     let seeds = only.map_or(0..count, |seed| seed..seed + 1);
     for seed in seeds {
         let result = std::panic::catch_unwind(|| simulate(seed));
@@ -25,7 +29,9 @@ fn whatever_fails_every_row_is_published_once_and_in_order() {
             Ok(Err(why)) => why,
             Err(_) => "a panic".to_owned(),
         };
-        panic!("{why}; repeat: SIM_SEED={seed} cargo test -p binlog-bridge-tests --test simulation whatever");
+        panic!(
+            "{why}; repeat: SIM_SEED={seed} cargo test -p binlog-bridge-tests --test simulation whatever"
+        );
     }
 }
 
@@ -47,7 +53,10 @@ async fn episode(mut random: Random) -> Result<u64, String> {
     let mut world = World::new(random.fork(), gtid_on, faults);
     world.task.limits.batch_bytes_max = usize::try_from(random.below(200..3_000)).unwrap();
     world.task.limits.commit_interval_min = Duration::from_millis(random.one_of(&[0, 0, 30]));
-    world.task.start = random.one_of(&[true, false]).then_some(Start::Latest).unwrap_or(Start::Earliest);
+    world.task.start = random
+        .one_of(&[true, false])
+        .then_some(Start::Latest)
+        .unwrap_or(Start::Earliest);
     for _ in 0..random.below(0..20) {
         world.server().grow();
     }
@@ -120,8 +129,14 @@ async fn reap(instances: &mut Vec<Instance>) -> Result<(), String> {
         let name = instance.name.clone();
         match instance.ended().await {
             Ok(()) => {}
-            Err(Halt { error: Error::Sink(SinkError::TakenOver { .. }), .. }) => {}
-            Err(Halt { error: Error::FencedByNobody, .. }) => {}
+            Err(Halt {
+                error: Error::Sink(SinkError::TakenOver { .. }),
+                ..
+            }) => {}
+            Err(Halt {
+                error: Error::FencedByNobody,
+                ..
+            }) => {}
             Err(halt) => return Err(format!("{name} ended: {}", halt.error)),
         }
     }

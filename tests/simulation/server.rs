@@ -68,22 +68,36 @@ impl Server {
 
     fn new_file(&mut self, created: u32) {
         let name = format!("binlog.{:06}", self.files.len() + 1);
-        self.files.push(File { name, events: Vec::new() });
-        self.write(events::FORMAT_DESCRIPTION, &events::format_description(created), None);
+        self.files.push(File {
+            name,
+            events: Vec::new(),
+        });
+        self.write(
+            events::FORMAT_DESCRIPTION,
+            &events::format_description(created),
+            None,
+        );
     }
 
     fn write(&mut self, event_type: u8, body: &[u8], transaction: Option<usize>) {
         let start = self.current().offset;
         let bytes = event(event_type, Some(start), body);
         let file = self.files.last_mut().unwrap();
-        file.events.push(Event { start, bytes, transaction });
+        file.events.push(Event {
+            start,
+            bytes,
+            transaction,
+        });
     }
 
     /// The end of the binlog.
     pub fn current(&self) -> FileOffset {
         let file = self.files.last().unwrap();
         let end = |event: &Event| event.start + u64::try_from(event.bytes.len()).unwrap();
-        FileOffset { file: file.name.clone(), offset: file.events.last().map_or(4, end) }
+        FileOffset {
+            file: file.name.clone(),
+            offset: file.events.last().map_or(4, end),
+        }
     }
 
     /// Executes one more source transaction: mostly a small one, now and then a large one, one of a table that
@@ -105,13 +119,21 @@ impl Server {
     pub fn transaction(&mut self, rows_events: u64, is_noise: bool) {
         let number = self.history.len();
         let id = Some(number);
-        let event_type = if self.gtid_on { events::GTID } else { events::ANONYMOUS_GTID };
+        let event_type = if self.gtid_on {
+            events::GTID
+        } else {
+            events::ANONYMOUS_GTID
+        };
         self.write(event_type, &events::gtid(sequence(number)), id);
         self.write(events::QUERY, &events::query("BEGIN"), id);
         let mut changes = Vec::new();
         for _ in 0..rows_events {
             if is_noise {
-                self.write(events::TABLE_MAP, &events::table_map(NOISE_TABLE_ID, "other", "n"), id);
+                self.write(
+                    events::TABLE_MAP,
+                    &events::table_map(NOISE_TABLE_ID, "other", "n"),
+                    id,
+                );
                 let body = events::rows(events::WRITE_ROWS, NOISE_TABLE_ID, &[(1, 1)]);
                 self.write(events::WRITE_ROWS, &body, id);
             } else {
@@ -119,7 +141,10 @@ impl Server {
             }
         }
         self.write(events::XID, &sequence(number).to_le_bytes(), id);
-        self.history.push(SourceTransaction { changes, end: self.current() });
+        self.history.push(SourceTransaction {
+            changes,
+            end: self.current(),
+        });
         self.grown.notify_waiters();
     }
 
@@ -135,7 +160,11 @@ impl Server {
             match (kind, self.rows.remove(&(table, key))) {
                 (1, Some(v)) => {
                     images.push((key, v));
-                    changes.push(Change { table, before: Some((key, v)), after: None });
+                    changes.push(Change {
+                        table,
+                        before: Some((key, v)),
+                        after: None,
+                    });
                 }
                 (2, Some(v)) => {
                     let old = (key, v);
@@ -148,7 +177,11 @@ impl Server {
                 (0, _) => {
                     self.rows.insert((table, key), new.1);
                     images.push(new);
-                    changes.push(Change { table, before: None, after: Some(new) });
+                    changes.push(Change {
+                        table,
+                        before: None,
+                        after: Some(new),
+                    });
                 }
                 (_, None) | (_, Some(_)) => {}
             }
@@ -158,7 +191,11 @@ impl Server {
         }
         let event_type = [events::WRITE_ROWS, events::DELETE_ROWS, events::UPDATE_ROWS]
             [usize::try_from(kind).unwrap()];
-        self.write(events::TABLE_MAP, &events::table_map(table_id, "shop", TABLES[table]), id);
+        self.write(
+            events::TABLE_MAP,
+            &events::table_map(table_id, "shop", TABLES[table]),
+            id,
+        );
         self.write(event_type, &events::rows(event_type, table_id, &images), id);
     }
 
@@ -186,7 +223,11 @@ impl Server {
             binlog_row_image: "FULL".to_owned(),
             binlog_row_metadata: Some("FULL".to_owned()),
             gtid_on: self.gtid_on,
-            gtid_executed: if self.gtid_on { gtid_executed } else { String::new() },
+            gtid_executed: if self.gtid_on {
+                gtid_executed
+            } else {
+                String::new()
+            },
             gtid_purged: String::new(),
             first_file: self.files[0].name.clone(),
             current: self.current(),
@@ -205,7 +246,10 @@ impl Server {
             }
             None => {
                 let at = position.at();
-                self.history.iter().take_while(|transaction| transaction.end <= *at).count()
+                self.history
+                    .iter()
+                    .take_while(|transaction| transaction.end <= *at)
+                    .count()
             }
         }
     }
@@ -221,7 +265,10 @@ impl Server {
                 let events = &self.files[file].events;
                 let event = events.iter().position(|event| event.start == at.offset);
                 let is_end = at.offset == self.end_of(file);
-                assert!(event.is_some() || is_end, "{at} is not where an event begins");
+                assert!(
+                    event.is_some() || is_end,
+                    "{at} is not where an event begins"
+                );
                 let event = event.unwrap_or(events.len());
                 let inside = events.get(event).is_some_and(|event| {
                     event.transaction.is_some() && event.bytes[4] != first_event(self.gtid_on)
@@ -234,7 +281,10 @@ impl Server {
 
     fn file_for(&self, set: &GtidSet) -> usize {
         let wanted = |event: &Event| event.transaction.is_some_and(|n| !set.contains(&gtid(n)));
-        let found = self.files.iter().position(|file| file.events.iter().any(wanted));
+        let found = self
+            .files
+            .iter()
+            .position(|file| file.events.iter().any(wanted));
         found.unwrap_or(self.files.len() - 1)
     }
 
@@ -245,16 +295,32 @@ impl Server {
 }
 
 fn first_event(gtid_on: bool) -> u8 {
-    if gtid_on { events::GTID } else { events::ANONYMOUS_GTID }
+    if gtid_on {
+        events::GTID
+    } else {
+        events::ANONYMOUS_GTID
+    }
 }
 
 fn changes_of_update(table: usize, old: Row, new: Row) -> Vec<Change> {
     if old.0 == new.0 {
-        return vec![Change { table, before: Some(old), after: Some(new) }];
+        return vec![Change {
+            table,
+            before: Some(old),
+            after: Some(new),
+        }];
     }
     vec![
-        Change { table, before: Some(old), after: None },
-        Change { table, before: None, after: Some(new) },
+        Change {
+            table,
+            before: Some(old),
+            after: None,
+        },
+        Change {
+            table,
+            before: None,
+            after: Some(new),
+        },
     ]
 }
 
@@ -265,6 +331,12 @@ fn sequence(number: usize) -> u64 {
 /// The GTID of a source transaction, given its number from 0.
 pub fn gtid(number: usize) -> binlog_bridge_core::position::Gtid {
     use binlog_bridge_core::position::{Gtid, GtidSource, Uuid};
-    let source = GtidSource { uuid: Uuid(events::UUID), tag: None };
-    Gtid { source, sequence: sequence(number) }
+    let source = GtidSource {
+        uuid: Uuid(events::UUID),
+        tag: None,
+    };
+    Gtid {
+        source,
+        sequence: sequence(number),
+    }
 }

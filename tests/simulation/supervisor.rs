@@ -33,7 +33,10 @@ fn the_first_transaction_holds_owner_and_checkpoint_before_the_task_is_ready() {
             .filter(|(transaction, _, _)| *transaction == broker.committed[0])
             .map(|(_, key, _)| String::from_utf8(key.unwrap().to_vec()).unwrap())
             .collect();
-        assert!(first.contains(&owner_key()) && first.contains(&checkpoint_key()), "{first:?}");
+        assert!(
+            first.contains(&owner_key()) && first.contains(&checkpoint_key()),
+            "{first:?}"
+        );
     });
 }
 
@@ -79,15 +82,21 @@ fn of_two_instances_that_fence_each_other_one_goes_on() {
         let old = world.start();
         old.ready().await;
         let new = world.start();
-        while world.broker().epoch < 2 {
+        // Each start reads the state in two steps.
+        while world.broker().steps[&Step::Read] < 4 {
             milliseconds(1).await;
         }
+        milliseconds(11).await;
         // Fenced by an instance that has not said so yet, the old one begins again.
         new.freeze(Duration::from_secs(20));
         world.server().transaction(3, false);
         world.caught_up(Duration::from_secs(10)).await.unwrap();
         let halt = new.ended().await.unwrap_err();
-        assert!(matches!(halt.error, Error::Sink(SinkError::TakenOver { .. })), "{}", halt.error);
+        assert!(
+            matches!(halt.error, Error::Sink(SinkError::TakenOver { .. })),
+            "{}",
+            halt.error
+        );
         world.server().transaction(3, false);
         world.caught_up(SOON).await.unwrap();
         assert!(!old.has_ended());
@@ -122,11 +131,19 @@ fn an_instance_fenced_three_times_by_nobody_ends() {
         for _ in 0..3 {
             let fault = Fault::TimedOut;
             // The first append of each start is that of the owner.
-            world.broker().script.push(Scripted { step: Step::Append, after: 1, fault });
+            world.broker().script.push(Scripted {
+                step: Step::Append,
+                after: 1,
+                fault,
+            });
         }
         world.server().transaction(3, false);
         let halt = world.start().ended().await.unwrap_err();
-        assert!(matches!(halt.error, Error::FencedByNobody), "{}", halt.error);
+        assert!(
+            matches!(halt.error, Error::FencedByNobody),
+            "{}",
+            halt.error
+        );
     });
 }
 
@@ -157,7 +174,9 @@ fn data_without_a_checkpoint_is_refused() {
 }
 
 /// Publishes something, stops, changes the topics, and starts again.
-async fn restart_with(change: impl Fn(&mut crate::broker::Topic)) -> (World, crate::world::Instance) {
+async fn restart_with(
+    change: impl Fn(&mut crate::broker::Topic),
+) -> (World, crate::world::Instance) {
     let mut world = World::calm(true);
     let instance = world.start();
     world.server().transaction(40, false);
@@ -271,7 +290,11 @@ fn a_source_transaction_of_many_batches_is_one_kafka_transaction_or_nothing() {
         assert_eq!((0..3).map(committed_rows).sum::<usize>(), 0);
         let _instance = world.start();
         world.caught_up(SOON).await.unwrap();
-        assert_eq!(world.broker().committed.len(), committed + 2, "the owner, then the rows");
+        assert_eq!(
+            world.broker().committed.len(),
+            committed + 2,
+            "the owner, then the rows"
+        );
     });
 }
 
@@ -284,6 +307,9 @@ fn a_kafka_transaction_ends_with_the_source_transaction_that_did_not_fit_into_a_
         let _instance = world.start();
         world.caught_up(SOON).await.unwrap();
         let commits = world.broker().committed.len();
-        assert!(commits >= 40, "{commits} commits for 40 source transactions");
+        assert!(
+            commits >= 40,
+            "{commits} commits for 40 source transactions"
+        );
     });
 }

@@ -34,7 +34,11 @@ impl Cluster {
     }
 
     fn fault(&self, step: Step, fault: Fault) {
-        self.broker().script.push(Scripted { step, after: 0, fault });
+        self.broker().script.push(Scripted {
+            step,
+            after: 0,
+            fault,
+        });
     }
 
     fn inits(&self) -> u32 {
@@ -46,14 +50,20 @@ impl Cluster {
         let mut broker = self.broker();
         let epoch = broker.init();
         let transaction = broker.transaction(epoch).unwrap();
-        let record = (Some(key.as_bytes().to_vec()), value.map(|value| value.as_bytes().to_vec()));
+        let record = (
+            Some(key.as_bytes().to_vec()),
+            value.map(|value| value.as_bytes().to_vec()),
+        );
         assert!(broker.append(transaction, STATE, 0, record));
         broker.send_end(epoch, true, Duration::ZERO);
     }
 }
 
 fn mark(number: u32) -> Mark {
-    Mark { key: r#"["checkpoint"]"#.to_owned(), value: number.to_string().into_bytes() }
+    Mark {
+        key: r#"["checkpoint"]"#.to_owned(),
+        value: number.to_string().into_bytes(),
+    }
 }
 
 fn owner(name: &str) -> String {
@@ -86,11 +96,18 @@ fn an_unknown_commit_that_was_not_made_restarts() {
             let cluster = Cluster::new();
             let mut transactor = cluster.start("a").await;
             cluster.fault(Step::Commit, fault);
-            let error = transactor.commit(Batch::default(), &mark(1)).await.unwrap_err();
+            let error = transactor
+                .commit(Batch::default(), &mark(1))
+                .await
+                .unwrap_err();
             assert!(matches!(error, SinkError::NotCommitted), "{error}");
             assert_eq!(Error::from(error).verdict(), Verdict::Restart);
             tokio::time::sleep(Duration::from_secs(20)).await;
-            assert_eq!(cluster.broker().committed.len(), 0, "what is late takes no effect");
+            assert_eq!(
+                cluster.broker().committed.len(),
+                0,
+                "what is late takes no effect"
+            );
         });
     }
 }
@@ -138,7 +155,10 @@ fn a_rival_that_comes_between_a_commit_and_the_look_at_the_end_is_seen() {
         let cluster = Cluster::new();
         let mut transactor = cluster.start("a").await;
         for number in 1..1000 {
-            transactor.commit(Batch::default(), &mark(number)).await.unwrap();
+            transactor
+                .commit(Batch::default(), &mark(number))
+                .await
+                .unwrap();
         }
         let watched = Arc::clone(&cluster.0);
         let rival = tokio::spawn(async move {

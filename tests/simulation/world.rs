@@ -57,7 +57,10 @@ impl World {
     pub fn new(mut random: Random, gtid_on: bool, faults_per_mille: u64) -> Self {
         let broker = Broker::new(random.fork(), faults_per_mille);
         let server = Server::new(random.fork(), gtid_on);
-        let network = Network { cuts_per_mille: faults_per_mille / 3, block_events_max: 8 };
+        let network = Network {
+            cuts_per_mille: faults_per_mille / 3,
+            block_events_max: 8,
+        };
         let registry = SimRegistry::new(random.fork(), faults_per_mille / 3);
         Self {
             broker: Arc::new(Mutex::new(broker)),
@@ -83,7 +86,10 @@ impl World {
     pub fn end_faults(&self) {
         self.broker().faults_per_mille = 0;
         self.registry.end_faults();
-        self.network.lock().unwrap_or_else(PoisonError::into_inner).cuts_per_mille = 0;
+        self.network
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .cuts_per_mille = 0;
     }
 
     /// Starts a process, with an owner id of its own.
@@ -91,18 +97,29 @@ impl World {
         self.started += 1;
         let name = format!("instance-{}", self.started);
         let mut task = self.task.clone();
-        task.owner =
-            Owner { instance: name.clone(), started_ts_ms: i64::try_from(self.started).unwrap() };
+        task.owner = Owner {
+            instance: name.clone(),
+            started_ts_ms: i64::try_from(self.started).unwrap(),
+        };
         let connections = self.connections(&name);
         let (trigger, asked) = shutdown();
         let health = Health::starting();
         let run = run(task, connections, health.clone(), asked);
         let frozen = Arc::new(Mutex::new(None));
-        let process =
-            Freezer { inner: Box::pin(run), until: Arc::clone(&frozen), sleep: None };
+        let process = Freezer {
+            inner: Box::pin(run),
+            until: Arc::clone(&frozen),
+            sleep: None,
+        };
         let process = tokio::spawn(process);
         self.broker().note(&format!("{name} starts"));
-        Instance { name, health, trigger, frozen, process }
+        Instance {
+            name,
+            health,
+            trigger,
+            frozen,
+            process,
+        }
     }
 
     fn connections(&mut self, name: &str) -> Connections<SimDump, SimLog, SimRegistry> {
@@ -135,7 +152,9 @@ impl World {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                return Err(format!("only {covered} of {all} source transactions are published"));
+                return Err(format!(
+                    "only {covered} of {all} source transactions are published"
+                ));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -162,7 +181,9 @@ impl Instance {
     /// How the process ended.
     pub async fn ended(self) -> Result<(), Halt> {
         let limit = Duration::from_secs(3600);
-        let result = tokio::time::timeout(limit, self.process).await.expect("it ends by itself");
+        let result = tokio::time::timeout(limit, self.process)
+            .await
+            .expect("it ends by itself");
         result.expect("the process neither panics nor is killed")
     }
 
@@ -172,7 +193,9 @@ impl Instance {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(600), wait).await.expect("it gets ready");
+        tokio::time::timeout(Duration::from_secs(600), wait)
+            .await
+            .expect("it gets ready");
     }
 }
 
@@ -197,7 +220,11 @@ impl<F: Future> Future for Freezer<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let until = self
+            .until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(until) = until {
             self.sleep = Some(Box::pin(tokio::time::sleep_until(until)));
         }
@@ -214,7 +241,10 @@ impl<F: Future> Future for Freezer<F> {
 fn task() -> Task {
     Task {
         name: TASK.to_owned(),
-        selection: Selection { databases: ["shop".to_owned()].into(), ..Selection::default() },
+        selection: Selection {
+            databases: ["shop".to_owned()].into(),
+            ..Selection::default()
+        },
         start: Start::Earliest,
         topics: TopicSettings {
             partitions: 3,
@@ -231,6 +261,9 @@ fn task() -> Task {
             record_bytes_max: 1 << 20,
             transaction_bytes_max: 1 << 30,
         },
-        owner: Owner { instance: String::new(), started_ts_ms: 0 },
+        owner: Owner {
+            instance: String::new(),
+            started_ts_ms: 0,
+        },
     }
 }
