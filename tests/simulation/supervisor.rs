@@ -82,9 +82,11 @@ fn of_two_instances_that_fence_each_other_one_goes_on() {
         let old = world.start();
         old.ready().await;
         let new = world.start();
-        while world.broker().epoch < 2 {
+        // Each start reads the state in two steps.
+        while world.broker().steps[&Step::Read] < 4 {
             milliseconds(1).await;
         }
+        milliseconds(11).await;
         // Fenced by an instance that has not said so yet, the old one begins again.
         new.freeze(Duration::from_secs(20));
         world.server().transaction(3, false);
