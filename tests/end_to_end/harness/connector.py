@@ -162,7 +162,7 @@ def error_and_remedy(stderr: str) -> tuple[str, str]:
     """The two sentences with which a terminal error ends what the connector prints."""
     lines = [line for line in stderr.splitlines() if line.strip()]
     assert len(lines) >= 2 and lines[-2].startswith("error: ") and lines[-1].startswith("remedy: "), (
-        f"the last lines are not the cause and the remedy:\n" + "\n".join(lines[-TAIL_LINES:])
+        "the last lines are not the cause and the remedy:\n" + "\n".join(lines[-TAIL_LINES:])
     )
     error, remedy = lines[-2].removeprefix("error: ").strip(), lines[-1].removeprefix("remedy: ").strip()
     assert len(error.split()) >= 3, f"not a sentence of cause: {error!r}"
