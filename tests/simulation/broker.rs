@@ -210,10 +210,10 @@ impl Broker {
             self.end_request(&request);
         }
         for index in 0..self.transactions.len() {
-            if let Ended::Soon { commit, at } = self.transactions[index].state {
-                if at <= now {
-                    self.finish(index, commit);
-                }
+            if let Ended::Soon { commit, at } = self.transactions[index].state
+                && at <= now
+            {
+                self.finish(index, commit);
             }
         }
         if let Some(open) = self.open {

@@ -124,7 +124,7 @@ fn lost() -> SourceError {
 impl Dump for SimDump {
     async fn survey(&mut self) -> Result<Survey, SourceError> {
         self.request().await?;
-        Ok(self.server(|server| server.survey()))
+        Ok(self.server(Server::survey))
     }
 
     async fn open(&mut self, position: &Position) -> Result<(), SourceError> {

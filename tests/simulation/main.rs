@@ -7,6 +7,10 @@
 
 // The lints are for the connector: here a failed unwrap is the test's answer, and no byte comes from outside.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::let_underscore_must_use)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a process of the simulation is a task that may be killed"
+)]
 #![allow(missing_docs, unreachable_pub, reason = "a test has no users")]
 
 mod broker;

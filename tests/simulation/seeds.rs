@@ -53,10 +53,11 @@ async fn episode(mut random: Random) -> Result<u64, String> {
     let mut world = World::new(random.fork(), gtid_on, faults);
     world.task.limits.batch_bytes_max = usize::try_from(random.below(200..3_000)).unwrap();
     world.task.limits.commit_interval_min = Duration::from_millis(random.one_of(&[0, 0, 30]));
-    world.task.start = random
-        .one_of(&[true, false])
-        .then_some(Start::Latest)
-        .unwrap_or(Start::Earliest);
+    world.task.start = if random.per_mille(500) {
+        Start::Latest
+    } else {
+        Start::Earliest
+    };
     for _ in 0..random.below(0..20) {
         world.server().grow();
     }

@@ -135,7 +135,7 @@ fn a_fenced_commit_does_not_fence_its_rival() {
         transactor.append(Batch::default()).await.unwrap();
         let watched = Arc::clone(&cluster.0);
         let rival = tokio::spawn(async move {
-            while watched.lock().unwrap().steps.get(&Step::Commit).is_none() {
+            while !watched.lock().unwrap().steps.contains_key(&Step::Commit) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             Cluster(watched).rival_commits(&owner_key(), Some(&owner("b")));
