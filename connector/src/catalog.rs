@@ -19,7 +19,7 @@ use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicStat
 
 use crate::registry::Registry;
 use crate::sink::log::{Log, LogError, TopicDescription};
-use crate::sink::topics::{TopicSettings, ensure_topic};
+use crate::sink::topics::{TopicSettings, ensure_topic, find_topic};
 use crate::subjects::{SubjectError, ensure_subject};
 
 /// The tables, topics and schemas that are in use.
@@ -270,7 +270,7 @@ impl<R: Registry> Catalog<R> {
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<i32, CatalogError> {
         if let Some(recorded) = self.topics.get(topic) {
-            let found = log.describe_topic(topic).await?;
+            let found = find_topic(log, topic).await?;
             return check_topic(topic, recorded, found);
         }
         let found = ensure_topic(log, &self.settings.data_topic(topic, partitions)).await?;

@@ -182,7 +182,13 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         tracing::info!(position = %pipeline.decoder.position().at(), "streaming");
         let result = pipeline.run(self.shutdown).await;
         let Err(error) = result else { return Ok(()) };
-        match pipeline.sink.into_transactor().await {
+        let (transactor, last) = pipeline.sink.into_transactor().await;
+        // The source may fail while a commit finds out that another instance has taken over: that counts.
+        let error = match last.map(Error::from) {
+            Some(last) if last.is_fenced() => last,
+            Some(_) | None => error,
+        };
+        match transactor {
             None => Err(error),
             Some(mut transactor) => {
                 transactor.abandon().await;
@@ -201,11 +207,11 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         // Once more: an older instance may have published what the server executed since, until it was fenced.
         let survey = match dump.survey().await {
             Ok(survey) => survey,
-            Err(error) => return Err((error.into(), sink.into_transactor().await)),
+            Err(error) => return Err((error.into(), sink.into_transactor().await.0)),
         };
         match self.open_stream(dump, &survey, &mut sink, &state).await {
             Ok(parts) => Ok(parts.into_pipeline(self, sink)),
-            Err(error) => Err((error, sink.into_transactor().await)),
+            Err(error) => Err((error, sink.into_transactor().await.0)),
         }
     }
 
@@ -216,14 +222,37 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let instance = &self.task.owner.instance;
         let (mut transactor, state) = Transactor::start(log, &names.state(), instance).await?;
         if state.checkpoint.is_none() {
-            let topics = transactor.log().list_topics(&names.data_prefix()).await?;
-            if let Some((topic, _)) = topics.into_iter().find(|(_, end)| *end > 0) {
-                // Another instance may have begun since the state was read.
-                transactor.look_for_rival().await?;
-                return Err(StartError::NoCheckpoint { topic }.into());
-            }
+            self.refuse_data(&mut transactor, &names).await?;
         }
         Ok((transactor, state))
+    }
+
+    /// Data that was published without a checkpoint: where to go on is unknown.
+    async fn refuse_data(
+        &self,
+        transactor: &mut Transactor<L>,
+        names: &TopicNames,
+    ) -> Result<(), Error> {
+        let log = transactor.log();
+        let mut topics = log.list_topics(&names.data_prefix()).await?;
+        for renamed in self
+            .task
+            .topics
+            .tables
+            .values()
+            .filter_map(|topic| topic.name.as_ref())
+        {
+            let found = log.list_topics(renamed).await?;
+            topics.extend(found.into_iter().filter(|(topic, _)| topic == renamed));
+        }
+        match topics.into_iter().find(|(_, end)| *end > 0) {
+            None => Ok(()),
+            Some((topic, _)) => {
+                // Another instance may have begun since the state was read.
+                transactor.look_for_rival().await?;
+                Err(StartError::NoCheckpoint { topic }.into())
+            }
+        }
     }
 
     /// The first transaction of a start, then the dump.

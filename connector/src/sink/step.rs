@@ -177,15 +177,16 @@ impl<L: Log> SinkSlot<L> {
         }
     }
 
-    /// Ends the slot after an error: the transactor, once no step has it.
-    pub async fn into_transactor(mut self) -> Option<Transactor<L>> {
-        if self.is_busy() {
-            // Its error, if any, is not the first one.
-            let _ended = self.done().await;
-        }
+    /// Ends the slot after an error elsewhere: the transactor, once no step has it, and what that last step
+    /// failed with.
+    pub async fn into_transactor(mut self) -> (Option<Transactor<L>>, Option<SinkError>) {
+        let error = match self.is_busy() {
+            true => self.done().await.err(),
+            false => None,
+        };
         match self.state {
-            State::Idle(transactor) | State::Failed(transactor) => Some(transactor),
-            State::Busy(_) | State::Moving => None,
+            State::Idle(transactor) | State::Failed(transactor) => (Some(transactor), error),
+            State::Busy(_) | State::Moving => (None, error),
         }
     }
 }

@@ -37,7 +37,7 @@ const REPLICATION_FACTOR: i32 = 3;
 /// Bytes of a record batch beside key and value.
 const RECORD_OVERHEAD_BYTES: usize = 1024;
 /// Brokers learn of a new topic one after another; after this long something is wrong.
-const TOPIC_APPEARS_MAX: Duration = Duration::from_secs(30);
+const TOPIC_APPEARS_MAX: Duration = Duration::from_secs(10);
 /// Between two looks for a new topic.
 const TOPIC_APPEARS_PAUSE: Duration = Duration::from_millis(20);
 
@@ -143,17 +143,26 @@ pub async fn ensure_topic<L: Log>(
         .settings
         .insert("min.insync.replicas".to_owned(), in_sync.to_string());
     log.create_topic(&topic).await?;
+    find_topic(log, &topic.name).await?.ok_or_else(|| LogError {
+        operation: "create_topic",
+        kind: LogErrorKind::Unreachable,
+        message: format!("topic {} was made but does not appear", topic.name),
+    })
+}
+
+/// Describes a topic that should be there: a broker that has just begun may not know it for a moment.
+///
+/// # Errors
+/// [`LogError`]
+pub async fn find_topic<L: Log>(
+    log: &mut L,
+    topic: &str,
+) -> Result<Option<TopicDescription>, LogError> {
     let deadline = tokio::time::Instant::now() + TOPIC_APPEARS_MAX;
     loop {
-        if let Some(found) = log.describe_topic(&topic.name).await? {
+        let found = log.describe_topic(topic).await?;
+        if found.is_some() || tokio::time::Instant::now() >= deadline {
             return Ok(found);
-        }
-        if tokio::time::Instant::now() >= deadline {
-            return Err(LogError {
-                operation: "create_topic",
-                kind: LogErrorKind::Unreachable,
-                message: format!("topic {} was made but does not appear", topic.name),
-            });
         }
         tokio::time::sleep(TOPIC_APPEARS_PAUSE).await;
     }
