@@ -10,7 +10,7 @@ from harness.connector import error_and_remedy, to_yaml
 from harness.ledger import Change, Ledger, check_history
 from harness.partitioner import murmur2, partition_of
 from harness.proxy import Proxy
-from harness.stand_in import PARTITIONS, StandIn, checkpoint, transactions
+from harness.stand_in import PARTITIONS, StandIn, Transaction, checkpoint, transactions
 from harness.wait import wait_until
 from harness.watcher import Watcher
 
@@ -140,22 +140,28 @@ def test_the_schema_id_is_not_part_of_what_is_hashed():
     assert partition_of(b"\0\0\0\0\1abc", 1000) == partition_of(b"\0\0\0\0\2abc", 1000) == (479470107 & 0x7FFFFFFF) % 1000
 
 
+def publish_and_wait_for_the_check(stand_in: StandIn, watcher: Watcher, transaction: Transaction) -> None:
+    before = watcher.checks
+    stand_in.publish(transaction)
+    wait_until(lambda: watcher.checks > before or watcher.failure, "a check at the checkpoint")
+
+
 def test_the_watcher_passes_a_correct_stream(stack):
     stand_in = StandIn(stack, "stand-in-right", "bank")
     with Watcher(stack, "stand-in-right", stand_in.topics, CONSTANT) as watcher:
-        for transaction in transactions(seed=1, count=60):
-            stand_in.publish(transaction)
-        wait_until(lambda: watcher.checks >= 5 or watcher.problems or watcher.failure, "five checks")
+        for transaction in transactions(seed=1, count=20):
+            publish_and_wait_for_the_check(stand_in, watcher, transaction)
     watcher.check()
 
 
 def test_the_watcher_finds_a_half_transaction_that_was_committed(stack):
     stand_in = StandIn(stack, "stand-in-half", "bank")
     with Watcher(stack, "stand-in-half", stand_in.topics, CONSTANT) as watcher:
-        for transaction in transactions(seed=1, count=20):
-            stand_in.publish(transaction)
-        for transaction in list(transactions(seed=1, count=60))[21:]:
-            stand_in.publish_in_halves(transaction)
+        *whole, last = transactions(seed=1, count=3)
+        for transaction in whole:
+            publish_and_wait_for_the_check(stand_in, watcher, transaction)
+        watcher.check()
+        stand_in.publish_first_half(last)
         wait_until(lambda: watcher.problems or watcher.failure, "a problem is found")
     with pytest.raises(AssertionError, match="the sum is"):
         watcher.check()

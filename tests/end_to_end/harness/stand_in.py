@@ -99,8 +99,7 @@ class StandIn:
     def publish(self, transaction: Transaction) -> None:
         self.commit(transaction, checkpoint(transaction[-1][1]["source"]["pos"] + 50))
 
-    def publish_in_halves(self, transaction: Transaction) -> None:
+    def publish_first_half(self, transaction: Transaction) -> None:
         """The defect: a checkpoint that covers the first half, committed without the second."""
         half = len(transaction) // 2
         self.commit(transaction[:half], checkpoint(transaction[half - 1][1]["source"]["pos"] + 50))
-        self.commit(transaction[half:], checkpoint(transaction[-1][1]["source"]["pos"] + 50))
