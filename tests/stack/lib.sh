@@ -75,6 +75,8 @@ launch() { # SERVICE
       ;;
     mysql)
       mapfile -t options < "$SET_DIR/mysql.options"
+      # Left by a server that was killed; the pid in it may look alive for a moment.
+      rm -f "$SET_DIR/mysql/mysql.sock.lock"
       # The socket is named relative to the data directory: a full path may be too long for the system.
       run_server mysql "$MYSQL/bin/mysqld" "${MYSQLD_BASE[@]}" --datadir="$SET_DIR/mysql" \
         --bind-address=127.0.0.1 --port="$(port_of mysql)" --socket=mysql.sock --server-id="$(port_of mysql)" \

@@ -351,8 +351,8 @@ fn kafka(raw: &RawConfig, environment: Environment<'_>) -> Result<KafkaSettings,
     })
 }
 
-/// How long one step waits for the cluster before the run begins again.
-const KAFKA_REQUEST_TIMEOUT_MS: u32 = 30_000;
+/// How long one step waits for the cluster before the run begins again, and says why.
+const KAFKA_REQUEST_TIMEOUT_MS: u32 = 10_000;
 
 fn topics(raw: &RawConfig) -> Result<TopicSettings, ConfigError> {
     let partitions = |key: &str, count: u16| match count {

@@ -125,6 +125,13 @@ pub async fn ensure_topic<L: Log>(
     }
     let mut topic = topic.clone();
     let brokers = i32::try_from(log.broker_count().await?).unwrap_or(i32::MAX);
+    if brokers == 0 {
+        return Err(LogError {
+            operation: "create_topic",
+            kind: LogErrorKind::Unreachable,
+            message: "the cluster has no broker that is ready".to_owned(),
+        });
+    }
     if brokers < topic.replication_factor {
         tracing::warn!(
             topic = topic.name,

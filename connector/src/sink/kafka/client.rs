@@ -100,7 +100,7 @@ impl KafkaSettings {
             .set("client.id", &self.transactional_id)
             .set("socket.keepalive.enable", "true")
             .set("socket.connection.setup.timeout.ms", "10000")
-            .set("reconnect.backoff.max.ms", "5000");
+            .set("reconnect.backoff.max.ms", "1000");
         config
     }
 

@@ -102,7 +102,6 @@ pub(in crate::sink) fn kind_of_cause(code: Code) -> LogErrorKind {
         | Code::InvalidArgument
         | Code::InvalidTopic
         | Code::InvalidPartitions
-        | Code::InvalidReplicationFactor
         | Code::PolicyViolation
         | Code::NotConfigured
         | Code::UnsupportedFeature => LogErrorKind::Configuration,
@@ -124,6 +123,9 @@ pub(in crate::sink) fn kind_of_cause(code: Code) -> LogErrorKind {
         | Code::BrokerNotAvailable
         | Code::ReplicaNotAvailable
         | Code::NotController
+        // Said of a count that the brokers have, while they are starting or going away.
+        | Code::InvalidReplicationFactor
+        | Code::FencedLeaderEpoch
         | Code::NetworkException
         | Code::NotEnoughReplicas
         | Code::NotEnoughReplicasAfterAppend
@@ -161,6 +163,8 @@ mod tests {
         assert_eq!(abortable(Code::OperationTimedOut), LogErrorKind::Abortable);
         assert_eq!(abortable(Code::State), LogErrorKind::Abortable);
         assert_eq!(fatal(Code::Fenced), LogErrorKind::Fenced);
+        let starting = kind_of_cause(Code::InvalidReplicationFactor);
+        assert_eq!(starting, LogErrorKind::Unreachable);
         assert_eq!(fatal(Code::InvalidTransactionalState), LogErrorKind::Fatal);
     }
 
