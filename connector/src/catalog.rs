@@ -273,7 +273,10 @@ impl<R: Registry> Catalog<R> {
             let found = find_topic(log, topic).await?;
             return check_topic(topic, recorded, found);
         }
-        let found = ensure_topic(log, &self.settings.data_topic(topic, partitions)).await?;
+        let found = {
+            let new = self.settings.data_topic(topic, partitions);
+            ensure_topic(log, &self.settings, new).await?
+        };
         let state = TopicState {
             topic_id: found.id,
             partitions: found.partitions,

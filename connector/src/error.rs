@@ -376,6 +376,13 @@ fn start(error: &StartError) -> Verdict {
         StartError::NoGtids => {
             halt("Name a file and an offset in source.start, or set gtid_mode=ON on the server.")
         }
+        StartError::FutureStart(_) => halt("Mend source.start in the configuration."),
+        StartError::BegunAnew { .. } | StartError::AfterTheEnd { .. } => halt(
+            "The binlog that was followed is gone (RESET, a restore, or a crash that cost its end). Compare the tables with what was published; to go on, delete the state topic and the task's data topics and start anew.",
+        ),
+        StartError::BeyondRequest(_) => halt(
+            "Set gtid_mode=ON on the server, or wait for the next binlog file: delete the state topic and the task's data topics and start anew.",
+        ),
         StartError::Position(_) => halt("Report this with the server's version."),
         StartError::Purged { .. } => halt(PURGED_REMEDY),
         StartError::LostTransactions { .. } => halt(
@@ -388,7 +395,7 @@ fn start(error: &StartError) -> Verdict {
             "Set gtid_mode as it was, or delete the state topic and the task's data topics and start anew.",
         ),
         StartError::NoCheckpoint { .. } => halt(
-            "The state topic was deleted or emptied. Restore it; or, to start anew, delete the task's data topics too.",
+            "If the topic is of something else, choose another task name. If it is of this task, its state topic was deleted or emptied: restore it, or delete the task's data topics too to start anew.",
         ),
     }
 }

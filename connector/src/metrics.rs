@@ -127,7 +127,7 @@ impl Metrics {
     }
 
     /// A step of the sink has ended.
-    pub(crate) fn step_done(&self, done: Done) {
+    pub(crate) fn step_done(&self, done: &Done) {
         self.bytes_published.inc_by(count(done.bytes));
         let Some(committed) = done.committed else {
             return;

@@ -60,6 +60,8 @@ pub(crate) struct Pipeline<D, L, R> {
     /// The last checkpoint that was handed to the sink.
     pub(crate) checkpoint: Checkpoint,
     pub(crate) limits: Limits,
+    /// The server writes names in lower case, but texts of statements as they were typed.
+    pub(crate) has_lower_case_names: bool,
     pub(crate) metrics: Metrics,
     pub(crate) last_commit: Instant,
     /// Bytes handed over for the Kafka transaction that is open.
@@ -80,10 +82,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 () = shutdown.asked() => return self.finish().await,
                 // 2. The sink goes before input, so that batches stay small under light load. The step is
                 //    kept in the slot: a poll that is dropped loses nothing.
-                done = self.sink.done(), if is_busy => {
-                    let took = done?;
-                    self.metrics.step_done(took);
-                }
+                done = self.sink.done(), if is_busy => done?,
                 // 3. Input, as long as there is room for what it makes. Cancel-safe by contract.
                 read = self.dump.next(&mut block), if has_room => {
                     read?;
@@ -225,6 +224,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
 
     /// Publishes a TRUNCATE, unless nothing of the table was ever published.
     async fn truncate(&mut self, header: &EventHeader, table: &TableName) -> Result<(), Error> {
+        let lowered = self.has_lower_case_names.then(|| table.in_lower_case());
+        let table = lowered.as_ref().unwrap_or(table);
         if !self.tables.selection().selects(table) {
             return Ok(());
         }

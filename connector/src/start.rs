@@ -40,6 +40,32 @@ pub enum StartError {
     /// A GTID set was configured, but the server has none.
     #[error("source.start names a GTID set, but the server's gtid_mode is not ON")]
     NoGtids,
+    /// A place was configured that the server does not have.
+    #[error("source.start names a place that the server does not have: {0}")]
+    FutureStart(String),
+    /// The binlog was begun anew, and file names mean other content.
+    #[error(
+        "the server's binlog was begun anew: its oldest file is {found}, and was {recorded} before"
+    )]
+    BegunAnew {
+        /// The oldest file when the stream was opened last.
+        recorded: String,
+        /// The oldest file now.
+        found: String,
+    },
+    /// The position is after the end of the binlog.
+    #[error("the position {position} is after the end of the server's binlog, {end}")]
+    AfterTheEnd {
+        /// The position.
+        position: String,
+        /// The end of the binlog.
+        end: String,
+    },
+    /// Further into a file than a dump by file and offset can be opened.
+    #[error(
+        "the position {0} is beyond 4 GiB in its file, where a dump without GTIDs cannot be opened"
+    )]
+    BeyondRequest(String),
     /// The server wrote something that is not a GTID set.
     #[error(transparent)]
     Position(#[from] PositionError),
@@ -132,6 +158,10 @@ pub fn first_position(start: &Start, survey: &Survey) -> Result<Position, StartE
         }),
         (Start::Earliest, false) => Ok(Position::File { at: oldest }),
         (Start::GtidSet(set), true) => {
+            let unknown = set.subtract(&survey.gtid_executed.parse()?);
+            if !unknown.is_empty() {
+                return Err(StartError::FutureStart(unknown.to_string()));
+            }
             let position = Position::Gtid {
                 gtid_set: set.clone(),
                 at: oldest,
@@ -139,7 +169,13 @@ pub fn first_position(start: &Start, survey: &Survey) -> Result<Position, StartE
             check_not_purged(&position, survey).map(|()| position)
         }
         (Start::GtidSet(_), false) => Err(StartError::NoGtids),
-        (Start::File(at), _) => Ok(Position::File { at: at.clone() }),
+        (Start::File(at), _) => {
+            let is_there = |(name, size): &(String, u64)| *name == at.file && at.offset <= *size;
+            if !survey.files.iter().any(is_there) {
+                return Err(StartError::FutureStart(at.to_string()));
+            }
+            Ok(Position::File { at: at.clone() })
+        }
     }
 }
 
@@ -162,7 +198,10 @@ pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), Sta
             recorded: "with GTIDs",
             found: "not ON",
         }),
-        None => check_not_purged(position, survey),
+        None => {
+            check_file(checkpoint, survey)?;
+            check_not_purged(position, survey)
+        }
         Some(published) => {
             let executed: GtidSet = survey.gtid_executed.parse()?;
             let lost = published.subtract(&executed);
@@ -174,6 +213,28 @@ pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), Sta
             check_not_purged(position, survey)
         }
     }
+}
+
+/// Without GTIDs only names of files tell whether the binlog is still the one that was followed.
+fn check_file(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), StartError> {
+    let at = checkpoint.position.at();
+    let first = |file: &str| FileOffset {
+        file: file.to_owned(),
+        offset: 0,
+    };
+    let recorded = &checkpoint.lineage.first_file;
+    if first(&survey.first_file) < first(recorded) {
+        let (recorded, found) = (recorded.clone(), survey.first_file.clone());
+        return Err(StartError::BegunAnew { recorded, found });
+    }
+    if *at > survey.current {
+        let (position, end) = (at.to_string(), survey.current.to_string());
+        return Err(StartError::AfterTheEnd { position, end });
+    }
+    if at.offset > u64::from(u32::MAX) {
+        return Err(StartError::BeyondRequest(at.to_string()));
+    }
+    Ok(())
 }
 
 fn check_not_purged(position: &Position, survey: &Survey) -> Result<(), StartError> {
@@ -335,6 +396,25 @@ mod tests {
     }
 
     #[test]
+    fn a_start_that_the_server_does_not_have_is_refused() {
+        let mut survey = survey();
+        survey.files = vec![("binlog.000002".into(), 900), ("binlog.000003".into(), 700)];
+        let at = |offset| {
+            Start::File(FileOffset {
+                file: "binlog.000003".into(),
+                offset,
+            })
+        };
+        let set = |text: &str| Start::GtidSet(text.replace('A', A).parse().unwrap());
+        assert!(first_position(&at(700), &survey).is_ok());
+        assert!(first_position(&set("A:1-9"), &survey).is_ok());
+        for wrong in [at(701), set("A:1-10")] {
+            let error = first_position(&wrong, &survey).unwrap_err();
+            assert!(matches!(error, StartError::FutureStart(_)), "{error}");
+        }
+    }
+
+    #[test]
     fn a_position_that_the_server_cannot_serve_is_refused() {
         let mut other = survey();
         other.server_uuid = A.replace('3', "4");
@@ -353,6 +433,10 @@ mod tests {
         check(file("binlog.000002"), &survey(), None);
         check(file("binlog.000001"), &survey(), Some("purged"));
         check(file("binlog.000002"), &other, Some("another"));
+        check(file("binlog.000004"), &survey(), Some("after the end"));
+        let mut anew = survey();
+        anew.first_file = "binlog.000001".into();
+        check(file("binlog.000002"), &anew, Some("begun anew"));
         let mut off = survey();
         off.gtid_on = false;
         check(gtid("A:1-5"), &off, Some("gtid_mode"));

@@ -182,6 +182,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         tracing::info!(position = %pipeline.decoder.position().at(), "streaming");
         let result = pipeline.run(self.shutdown).await;
         let Err(error) = result else { return Ok(()) };
+        // What follows may wait for Kafka.
+        self.health.not_ready(&error.to_string());
         let (transactor, last) = pipeline.sink.into_transactor().await;
         // The source may fail while a commit finds out that another instance has taken over: that counts.
         let error = match last.map(Error::from) {
@@ -197,13 +199,21 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         }
     }
 
+    fn selection(&self, survey: &Survey) -> Selection {
+        if survey.lower_case_names {
+            self.task.selection.in_lower_case()
+        } else {
+            self.task.selection.clone()
+        }
+    }
+
     /// From nothing to an open dump. The server is asked first, so that one that is away costs Kafka nothing.
     async fn open(&self) -> Result<Pipeline<D, L, R>, (Error, Option<Transactor<L>>)> {
         let mut dump = (self.connections.dump)();
         let survey = dump.survey().await.map_err(|error| (error.into(), None))?;
-        check_server(&survey, &self.task.selection).map_err(|error| (error.into(), None))?;
+        check_server(&survey, &self.selection(&survey)).map_err(|error| (error.into(), None))?;
         let (transactor, state) = self.open_log().await.map_err(|error| (error, None))?;
-        let mut sink = SinkSlot::new(transactor);
+        let mut sink = SinkSlot::new(transactor, self.metrics.clone());
         // Once more: an older instance may have published what the server executed since, until it was fenced.
         let survey = match dump.survey().await {
             Ok(survey) => survey,
@@ -218,7 +228,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
     async fn open_log(&self) -> Result<(Transactor<L>, State), Error> {
         let names = TopicNames::new(&self.task.name);
         let mut log = (self.connections.log)()?;
-        ensure_topic(&mut log, &self.task.topics.state_topic(&names.state())).await?;
+        let topics = &self.task.topics;
+        ensure_topic(&mut log, topics, topics.state_topic(&names.state())).await?;
         let instance = &self.task.owner.instance;
         let (mut transactor, state) = Transactor::start(log, &names.state(), instance).await?;
         if state.checkpoint.is_none() {
@@ -264,7 +275,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         state: &State,
     ) -> Result<Parts<D, R>, Error> {
         let task = self.task;
-        let (checkpoint, is_new) = resume(state, &task.start, survey, &task.selection)?;
+        let selection = self.selection(survey);
+        let (checkpoint, is_new) = resume(state, &task.start, survey, &selection)?;
         let registry = Arc::clone(&self.connections.registry);
         let mut catalog = Catalog::new(registry, &task.name, task.topics.clone(), state);
         let mut batch = Batch::default();
@@ -297,6 +309,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             catalog,
             checkpoint,
             transactions,
+            selection,
+            has_lower_case_names: survey.lower_case_names,
         })
     }
 }
@@ -307,6 +321,8 @@ struct Parts<D, R> {
     catalog: Catalog<R>,
     checkpoint: state::Checkpoint,
     transactions: Option<binlog_bridge_core::encode::TransactionsTopic>,
+    selection: Selection,
+    has_lower_case_names: bool,
 }
 
 impl<D: Dump, R: Registry> Parts<D, R> {
@@ -317,7 +333,8 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             sink,
             decoder: Decoder::new(self.checkpoint.position.clone()),
             joiner: Joiner::new(2 * limits.record_bytes_max + EVENT_OVERHEAD_BYTES),
-            tables: Tables::new(run.task.selection.clone()),
+            tables: Tables::new(self.selection),
+            has_lower_case_names: self.has_lower_case_names,
             catalog: self.catalog,
             encoder: Encoder::new(&run.task.name, limits.record_bytes_max, self.transactions),
             batch: Batch::default(),

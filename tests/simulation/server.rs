@@ -229,7 +229,9 @@ impl Server {
                 String::new()
             },
             gtid_purged: String::new(),
+            lower_case_names: false,
             first_file: self.files[0].name.clone(),
+            files: Vec::new(),
             current: self.current(),
             databases: vec!["shop".to_owned()],
         }

@@ -32,10 +32,14 @@ pub struct EventBlock {
     pieces: Vec<(usize, Part)>,
 }
 
+/// Memory that an empty block keeps for its next use.
+const BLOCK_KEEP_BYTES_MAX: usize = 1024 * 1024;
+
 impl EventBlock {
     /// Empties the block for its next use.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(BLOCK_KEEP_BYTES_MAX);
         self.pieces.clear();
     }
 

@@ -23,6 +23,15 @@ impl TableName {
             table: table.to_owned(),
         }
     }
+
+    /// The name in lower case.
+    #[must_use]
+    pub fn in_lower_case(&self) -> Self {
+        Self {
+            database: self.database.to_lowercase(),
+            table: self.table.to_lowercase(),
+        }
+    }
 }
 
 impl fmt::Display for TableName {
@@ -48,6 +57,22 @@ impl Selection {
     pub fn selects(&self, name: &TableName) -> bool {
         !self.excluded.contains(name)
             && (self.databases.contains(&name.database) || self.tables.contains(name))
+    }
+
+    /// The selection on a server that writes all names in lower case (`lower_case_table_names=1`).
+    #[must_use]
+    pub fn in_lower_case(&self) -> Self {
+        let names =
+            |names: &BTreeSet<TableName>| names.iter().map(TableName::in_lower_case).collect();
+        Self {
+            databases: self
+                .databases
+                .iter()
+                .map(|name| name.to_lowercase())
+                .collect(),
+            tables: names(&self.tables),
+            excluded: names(&self.excluded),
+        }
     }
 
     /// True if a table of this database could be selected. Databases are compared without case, since the

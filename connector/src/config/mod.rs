@@ -144,6 +144,13 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 fn check_task(task: &str) -> Result<(), ConfigError> {
     let is_letter = |c: char| c.is_ascii_lowercase();
     let is_other = |c: char| is_letter(c) || c.is_ascii_digit() || c == '-';
+    // Topics of all tasks' states begin with this name.
+    if task == "binlog-bridge" {
+        return Err(wrong(
+            "task",
+            "'binlog-bridge' is taken by the program itself",
+        ));
+    }
     if task.starts_with(is_letter) && task.chars().all(is_other) && task.len() <= 63 {
         return Ok(());
     }
@@ -262,6 +269,7 @@ fn dump(raw: &RawConfig, environment: Environment<'_>) -> Result<DumpSettings, C
         server_id: source.server_id.unwrap_or(0),
         heartbeat_interval: milliseconds(source.heartbeat_interval_ms),
         silence_timeout: milliseconds(source.silence_timeout_ms),
+        silences: std::sync::Arc::default(),
         block_bytes_max: BLOCK_BYTES_MAX,
         event_bytes_max: event_bytes_max
             .map_err(|_| wrong("limits.event_bytes_max", "is too large"))?,
@@ -340,7 +348,7 @@ fn kafka(raw: &RawConfig, environment: Environment<'_>) -> Result<KafkaSettings,
         client.insert("sasl.password".to_owned(), password.expose().to_owned());
     }
     let size = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
-    Ok(KafkaSettings {
+    let settings = KafkaSettings {
         bootstrap_servers: raw.kafka.bootstrap_servers.clone(),
         transactional_id: format!("binlog-bridge.{}", raw.task),
         client,
@@ -348,13 +356,20 @@ fn kafka(raw: &RawConfig, environment: Environment<'_>) -> Result<KafkaSettings,
         record_bytes_max: size(raw.limits.record_bytes_max),
         transaction_timeout_ms: raw.limits.transaction_timeout_ms,
         request_timeout_ms: KAFKA_REQUEST_TIMEOUT_MS,
-    })
+    };
+    settings
+        .check()
+        .map_err(|message| wrong("kafka.client", message))?;
+    Ok(settings)
 }
 
 /// How long one step waits for the cluster before the run begins again, and says why.
 const KAFKA_REQUEST_TIMEOUT_MS: u32 = 10_000;
 
 fn topics(raw: &RawConfig) -> Result<TopicSettings, ConfigError> {
+    if raw.kafka.retention_ms == 0 {
+        return Err(wrong("kafka.retention_ms", "must be at least 1"));
+    }
     let partitions = |key: &str, count: u16| match count {
         0 => Err(wrong(key, "must be at least 1")),
         count => Ok(i32::from(count)),

@@ -31,10 +31,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         self.tables.end_transaction();
         if self.sink.has_open_transaction() && self.sink.is_busy() {
             // The Kafka transaction has to end here: at the next end the sink may be busy again, without limit.
-            let took = self.sink.done().await?;
-            self.metrics.step_done(took);
-        } else if let Some(took) = self.sink.poll_done()? {
-            self.metrics.step_done(took);
+            self.sink.done().await?;
+        } else {
+            self.sink.poll_done()?;
         }
         self.hand_over()
     }

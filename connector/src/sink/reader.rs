@@ -59,7 +59,7 @@ pub struct TopicReader {
 type Topics = (Vec<String>, Start);
 
 /// Records that wait for their reader; with the client's own limits this bounds what lies in memory.
-const EVENTS_MAX: usize = 256;
+const EVENTS_MAX: usize = 16;
 /// How long the thread waits for a record before it looks for new topics or its end.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long a topic may stay unknown, once asked for.

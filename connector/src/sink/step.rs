@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::log::Log;
 use super::transactor::{Committed, Mark, SinkError, Transactor};
+use crate::metrics::Metrics;
 
 type Step<L> = Pin<Box<dyn Future<Output = (Transactor<L>, Result<Done, SinkError>)> + Send>>;
 
@@ -34,6 +35,7 @@ pub struct SinkSlot<L> {
     /// Emptied batches, for their memory.
     spare: Vec<Batch>,
     has_open: bool,
+    metrics: Metrics,
 }
 
 enum State<L> {
@@ -50,11 +52,12 @@ const SPARE_MAX: usize = 2;
 
 impl<L: Log> SinkSlot<L> {
     /// A slot at rest.
-    pub fn new(transactor: Transactor<L>) -> Self {
+    pub fn new(transactor: Transactor<L>, metrics: Metrics) -> Self {
         Self {
             state: State::Idle(transactor),
             spare: Vec::new(),
             has_open: false,
+            metrics,
         }
     }
 
@@ -124,22 +127,22 @@ impl<L: Log> SinkSlot<L> {
     ///
     /// # Errors
     /// What the step failed with.
-    pub async fn done(&mut self) -> Result<Done, SinkError> {
+    pub async fn done(&mut self) -> Result<(), SinkError> {
         std::future::poll_fn(|context| self.poll(context)).await
     }
 
-    /// The result of the step, if it has ended by now.
+    /// Looks whether the step has ended by now.
     ///
     /// # Errors
     /// What the step failed with.
-    pub fn poll_done(&mut self) -> Result<Option<Done>, SinkError> {
+    pub fn poll_done(&mut self) -> Result<(), SinkError> {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(done) => done.map(Some),
-            Poll::Pending => Ok(None),
+            Poll::Ready(done) => done,
+            Poll::Pending => Ok(()),
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Done, SinkError>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         let State::Busy(step) = &mut self.state else {
             return Poll::Pending;
         };
@@ -154,7 +157,8 @@ impl<L: Log> SinkSlot<L> {
                     self.spare.push(batch);
                 }
                 self.state = State::Idle(transactor);
-                Ok(done)
+                self.metrics.step_done(&done);
+                Ok(())
             }
             Err(error) => {
                 self.state = State::Failed(transactor);

@@ -118,12 +118,12 @@ impl TopicSettings {
 /// [`LogError`]
 pub async fn ensure_topic<L: Log>(
     log: &mut L,
-    topic: &NewTopic,
+    settings: &TopicSettings,
+    mut topic: NewTopic,
 ) -> Result<TopicDescription, LogError> {
     if let Some(found) = log.describe_topic(&topic.name).await? {
         return Ok(found);
     }
-    let mut topic = topic.clone();
     let brokers = i32::try_from(log.broker_count().await?).unwrap_or(i32::MAX);
     if brokers == 0 {
         return Err(LogError {
@@ -132,7 +132,8 @@ pub async fn ensure_topic<L: Log>(
             message: "the cluster has no broker that is ready".to_owned(),
         });
     }
-    if brokers < topic.replication_factor {
+    // A configured number is waited for: a broker may be away for a moment.
+    if settings.replication_factor.is_none() && brokers < topic.replication_factor {
         tracing::warn!(
             topic = topic.name,
             brokers,

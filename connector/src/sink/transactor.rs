@@ -244,6 +244,7 @@ impl<L: Log> Transactor<L> {
             .await?;
         let deadline = Instant::now() + STATE_READ_MAX;
         let mut records = Vec::new();
+        let mut is_told = false;
         loop {
             let read = self.log.read_committed(&topic, self.next_offset).await?;
             records.extend(read.records);
@@ -253,6 +254,13 @@ impl<L: Log> Transactor<L> {
             }
             if Instant::now() >= deadline {
                 return Err(SinkError::HangingTransaction { topic });
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::info!(
+                    topic,
+                    end,
+                    "an open transaction holds back the state; waiting for its end"
+                );
             }
             tokio::time::sleep(STATE_READ_PAUSE).await;
         }

@@ -50,8 +50,12 @@ pub struct Survey {
     pub gtid_executed: String,
     /// Those of them whose binlog is gone.
     pub gtid_purged: String,
+    /// True if it writes all names in lower case (`lower_case_table_names=1`).
+    pub lower_case_names: bool,
     /// Its oldest binlog file.
     pub first_file: String,
+    /// All its binlog files with their sizes in bytes, oldest first.
+    pub files: Vec<(String, u64)>,
     /// The end of its binlog.
     pub current: FileOffset,
     /// The databases that the account can see.

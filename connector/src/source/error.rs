@@ -68,6 +68,19 @@ pub(super) struct Place {
     pub(super) user: String,
 }
 
+/// A server that is restarting, or a proxy without one, ends the handshake: nothing is wrong with certificates.
+fn is_cut_off(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    [
+        "unexpected eof",
+        "reset by peer",
+        "connection closed",
+        "broken pipe",
+    ]
+    .iter()
+    .any(|sign| words.contains(sign))
+}
+
 impl Place {
     pub(super) fn unreachable(&self, detail: &str) -> SourceError {
         let (host, port) = (self.host.clone(), self.port);
@@ -90,6 +103,9 @@ impl Place {
         match error {
             ClientError::Server(error) => self.sort_server(error.code, &error.message),
             ClientError::Io(IoError::Io(error)) => self.unreachable(&error.to_string()),
+            ClientError::Io(IoError::Tls(error)) if is_cut_off(&error.to_string()) => {
+                self.unreachable("the connection was cut off during the TLS handshake")
+            }
             ClientError::Io(IoError::Tls(error)) => SourceError::Tls {
                 detail: self.tls_detail(&error.to_string()),
             },

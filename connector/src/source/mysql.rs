@@ -3,7 +3,8 @@
 //! The client library hands over events one by one, without checksum and out of their packet; here they are put
 //! together again as the server sent them, so that the decoder can verify every byte itself.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use binlog_bridge_core::event::{EventBlock, Part};
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
@@ -28,17 +29,26 @@ pub struct DumpSettings {
     pub heartbeat_interval: Duration,
     /// A connection that sends nothing for so long is broken.
     pub silence_timeout: Duration,
+    /// When silence was too long, lately; shared by all dumps of a task.
+    pub silences: Arc<Mutex<Vec<Instant>>>,
     /// Events that have arrived are gathered up to about so many bytes.
     pub block_bytes_max: usize,
     /// Larger events are handed on in parts of so many bytes.
     pub event_bytes_max: usize,
 }
 
+/// How long a silence is remembered.
+const SILENCES_REMEMBERED: Duration = Duration::from_secs(600);
+/// Patience grows to so many times its double: 32 times.
+const PATIENCE_DOUBLED_MAX: u32 = 5;
+
 /// A binlog dump from a MySQL server.
 pub struct MysqlDump {
     settings: DumpSettings,
     place: Place,
     stream: Option<BinlogStream>,
+    /// A large event, and how many bytes of its body were handed on.
+    large: Option<(Event, usize)>,
     /// An error that came after events that were handed on first.
     failed: Option<SourceError>,
 }
@@ -57,30 +67,76 @@ impl MysqlDump {
             settings,
             place,
             stream: None,
+            large: None,
             failed: None,
         }
     }
 
-    /// Appends an event as it was on the wire, in parts if it is large.
-    fn push(&self, event: &Event, block: &mut EventBlock) {
-        let header = header_bytes(event);
-        let (trailer, trailer_len) = trailer(event);
-        let trailer = trailer.get(..trailer_len).unwrap_or_default();
-        let body = event.data();
+    /// Appends an event as it was on the wire. Of a large one the first part; the rest is kept for later calls.
+    fn push(&mut self, event: Event, block: &mut EventBlock) {
+        let header = header_bytes(&event);
         let limit = self.settings.event_bytes_max;
-        if body.len() <= limit {
-            block.push(Part::Whole, &[&header, body, trailer]);
-            return;
-        }
-        let (first, rest) = body.split_at(limit);
-        block.push(Part::First, &[&header, first]);
-        let mut chunks = rest.chunks(limit).peekable();
-        while let Some(chunk) = chunks.next() {
-            if chunks.peek().is_some() {
-                block.push(Part::Middle, &[chunk]);
-            } else {
-                block.push(Part::Last, &[chunk, trailer]);
+        match event.data().split_at_checked(limit) {
+            Some((first, rest)) if !rest.is_empty() => {
+                block.push(Part::First, &[&header, first]);
+                self.large = Some((event, limit));
             }
+            Some(_) | None => {
+                let (trailer, length) = trailer(&event);
+                let trailer = trailer.get(..length).unwrap_or_default();
+                block.push(Part::Whole, &[&header, event.data(), trailer]);
+            }
+        }
+    }
+
+    /// Appends the next part of a large event whose first `done` bytes were handed on.
+    fn push_part(&mut self, event: Event, done: usize, block: &mut EventBlock) {
+        let rest = event.data().get(done..).unwrap_or_default();
+        let limit = self.settings.event_bytes_max;
+        match rest.split_at_checked(limit) {
+            Some((middle, more)) if !more.is_empty() => {
+                block.push(Part::Middle, &[middle]);
+                self.large = Some((event, done + limit));
+            }
+            Some(_) | None => {
+                let (trailer, length) = trailer(&event);
+                block.push(
+                    Part::Last,
+                    &[rest, trailer.get(..length).unwrap_or_default()],
+                );
+            }
+        }
+    }
+
+    /// How long silence is borne. The client hands over whole packets only, so that a large event on a slow line
+    /// looks like silence: each time-out doubles the patience for a while.
+    fn patience(&self) -> Duration {
+        let silences = self
+            .settings
+            .silences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let recent = silences
+            .iter()
+            .filter(|at| at.elapsed() < SILENCES_REMEMBERED)
+            .count();
+        let doubled = u32::try_from(recent)
+            .unwrap_or(u32::MAX)
+            .min(PATIENCE_DOUBLED_MAX);
+        self.settings.silence_timeout * 2_u32.pow(doubled)
+    }
+
+    fn silent(&self, limit: Duration) -> SourceError {
+        let mut silences = self
+            .settings
+            .silences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        silences.retain(|at| at.elapsed() < SILENCES_REMEMBERED);
+        silences.push(Instant::now());
+        SourceError::Timeout {
+            operation: "send the next event or heartbeat",
+            limit,
         }
     }
 
@@ -150,15 +206,16 @@ impl Dump for MysqlDump {
                 .is_some_and(|mode| mode.eq_ignore_ascii_case("ON")),
             gtid_executed: facts.gtid_executed,
             gtid_purged: facts.gtid_purged,
+            lower_case_names: facts.lower_case_table_names == 1,
             databases: client.databases().await?,
             ..Survey::default()
         };
         if survey.log_bin {
-            let files = client.binlog_files().await?;
-            survey.first_file = files
-                .into_iter()
-                .next()
-                .map(|(name, _)| name)
+            survey.files = client.binlog_files().await?;
+            survey.first_file = survey
+                .files
+                .first()
+                .map(|(name, _)| name.clone())
                 .unwrap_or_default();
             // File, offset and GTID set of one answer belong together.
             if let Some(status) = client.master_status().await? {
@@ -177,6 +234,7 @@ impl Dump for MysqlDump {
     async fn open(&mut self, position: &Position) -> Result<(), SourceError> {
         self.stream = None;
         self.failed = None;
+        self.large = None;
         let client = SourceClient::connect(&self.settings.source).await?;
         let Some(mut conn) = client.into_conn() else {
             return Err(self.place.unreachable("the connection was lost at once"));
@@ -213,21 +271,22 @@ impl Dump for MysqlDump {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        if let Some((event, done)) = self.large.take() {
+            self.push_part(event, done, block);
+            return Ok(());
+        }
+        let limit = self.patience();
         let Some(stream) = &mut self.stream else {
             return Err(self.place.unreachable("the dump is not open"));
         };
-        let limit = self.settings.silence_timeout;
-        let first = tokio::time::timeout(limit, stream.next())
-            .await
-            .map_err(|_| SourceError::Timeout {
-                operation: "send the next heartbeat",
-                limit,
-            })?;
+        let Ok(first) = tokio::time::timeout(limit, stream.next()).await else {
+            return Err(self.silent(limit));
+        };
         let mut event = self.sort(first)?;
         // From here on nothing waits: what was taken is in the block when this returns.
         loop {
-            self.push(&event, block);
-            if block.len() >= self.settings.block_bytes_max {
+            self.push(event, block);
+            if self.large.is_some() || block.len() >= self.settings.block_bytes_max {
                 return Ok(());
             }
             let more = self

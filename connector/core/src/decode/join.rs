@@ -54,6 +54,9 @@ impl Joiner {
         bytes: &'a [u8],
         wanted: impl FnOnce(&EventHeader, Option<u64>) -> bool,
     ) -> Result<Joined<'a>, DecodeErrorKind> {
+        if matches!(self.state, State::Idle) && self.buffer.capacity() > BUFFER_KEEP_BYTES_MAX {
+            self.buffer = Vec::new();
+        }
         match (self.state, part) {
             (State::Idle, Part::Whole) => Ok(Joined::Event(bytes)),
             (State::Idle, Part::First) => self.first(bytes, wanted),

@@ -44,6 +44,8 @@ pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffe
     } else if is(&["TRUNCATE"]) {
         truncated_table(&mut tokens, &database)
             .map_or(StatementEffect::Definition, StatementEffect::Truncate)
+    } else if is(&["CREATE"]) && fills_a_table(&mut tokens) {
+        rows_effect(&database, statement.text, selection)
     } else if is(&["ROLLBACK"]) {
         StatementEffect::RollbackToSavepoint
     } else if is(&["SAVEPOINT", "RELEASE", "XA", "BEGIN", "COMMIT"]) {
@@ -51,6 +53,14 @@ pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffe
     } else {
         StatementEffect::Definition
     }
+}
+
+/// `CREATE TABLE … SELECT` in STATEMENT format. In ROW format the server logs the table alone, and then rows.
+fn fills_a_table(tokens: &mut Tokens<'_>) -> bool {
+    let is = |token: &Token<'_>, word: &str| matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word.as_bytes()));
+    let mut tokens = tokens.skip_while(|token| is(token, "TEMPORARY"));
+    tokens.next().is_some_and(|token| is(&token, "TABLE"))
+        && tokens.any(|token| is(&token, "SELECT") || is(&token, "TABLE"))
 }
 
 /// DML text halts only if it may touch a selected table: if it ran in such a database or names one.
@@ -71,7 +81,12 @@ fn rows_effect(database: &str, text: &[u8], selection: &Selection) -> StatementE
 }
 
 /// Words that stand before the first table of a statement that changes rows.
-const BEFORE_A_TABLE: [&str; 17] = [
+const BEFORE_A_TABLE: [&str; 22] = [
+    "CREATE",
+    "TEMPORARY",
+    "IF",
+    "NOT",
+    "EXISTS",
     "INSERT",
     "REPLACE",
     "UPDATE",
@@ -281,6 +296,23 @@ mod tests {
         check("hr", "update SHOP.t set a = 1", &rows("SHOP", "t"));
         check("hr", "(SELECT 1)", &None);
         check("shop", "/*!50003 DELETE */ FROM t", &rows("shop", "t"));
+        check(
+            "shop",
+            "CREATE TABLE a (`select` INT) START TRANSACTION",
+            &Definition,
+        );
+        check("shop", "CREATE VIEW a AS SELECT 1", &Definition);
+        check("hr", "CREATE TABLE a SELECT 1", &None);
+        check(
+            "shop",
+            "CREATE TEMPORARY TABLE a AS SELECT 1",
+            &rows("shop", "a"),
+        );
+        check(
+            "shop",
+            "CREATE TABLE IF NOT EXISTS `a` TABLE b",
+            &rows("shop", "a"),
+        );
         check("shop", "SAVEPOINT a", &None);
         check("shop", "ROLLBACK TO a", &RollbackToSavepoint);
         check("shop", "XA END 'x'", &None);

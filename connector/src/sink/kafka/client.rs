@@ -23,6 +23,18 @@ pub const RECORD_OVERHEAD_BYTES: usize = 1024;
 const MESSAGES_MAX: u32 = 100_000;
 
 impl KafkaSettings {
+    /// Whether the Kafka client takes the settings; connects to nothing.
+    ///
+    /// # Errors
+    /// Which setting it refuses, without its value.
+    pub fn check(&self) -> Result<(), String> {
+        let refused = |error| Failure::from_client(&error).message;
+        self.producer()
+            .create_native_config()
+            .map(drop)
+            .map_err(refused)
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.common();
         config.set("linger.ms", "5").set("compression.type", "lz4");
