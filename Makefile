@@ -22,11 +22,7 @@ lint: ## formatting and clippy, warnings refused
 licences: ## the licence of every dependency against deny.toml
 	@tests/licences
 
-soak: ## a long run: NAME=... is a script in tests/soak
-	@test -n "$(NAME)" || { echo "which one? make soak NAME=..., one of:" $$(ls tests/soak) >&2; exit 2; }
-	@tests/soak/$(NAME) $(ARGS)
-
 clean-stack: ## ends all test servers and removes them and their data from the cache
 	@tests/stack/clean
 
-.PHONY: help demo test build release lint licences soak clean-stack
+.PHONY: help demo test build release lint licences clean-stack

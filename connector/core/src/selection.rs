@@ -89,7 +89,7 @@ impl Selection {
         self.databases.iter().map(String::as_str).chain(of_tables)
     }
 
-    /// A short text that is the same for the same selection: kept in the checkpoint, so that a change is seen.
+    /// A short text that is the same for the same selection: kept in the checkpoint, for whoever looks at it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;

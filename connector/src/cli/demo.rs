@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "http://127.0.0.1:8081")]
     registry: String,
     /// End after so many events
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 200)]
     events: u64,
     /// Do not end by itself
     #[arg(long)]
@@ -54,6 +54,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<(), Failure> {
     let (trigger, asked) = shutdown();
     let health = Health::starting();
     let connector = run::work(config.clone(), health.clone(), asked);
+    let mut seen = Shown::default();
     let result = {
         tokio::pin!(connector);
         let shown = tokio::select! {
@@ -61,7 +62,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<(), Failure> {
             result = &mut connector => result,
             () = run::signal_to_end() => Ok(()),
             result = sell(&mut client, &health) => result,
-            result = show(arguments, &config) => result,
+            result = show(arguments, &config, &mut seen) => result,
         };
         trigger.ask();
         // Ends at once if it has ended already; its own error comes first.
@@ -76,6 +77,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<(), Failure> {
         .unwrap_or(Ok(()))
         .and(shown)
     };
+    seen.summary();
     let mut client = SourceClient::connect(&config.dump.source)
         .await
         .map_err(Failure::other)?;
@@ -196,15 +198,9 @@ async fn transaction(client: &mut SourceClient, statements: &[String]) -> Result
 }
 
 /// Prints events as they become readable, and counts them.
-async fn show(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
+async fn show(arguments: &Arguments, config: &Config, shown: &mut Shown) -> Result<(), Failure> {
     let started = Instant::now();
     let mut schemas = Schemas::new(config)?;
-    let mut shown = Shown {
-        topics: Vec::new(),
-        counts: BTreeMap::new(),
-        events: 0,
-        first: None,
-    };
     let transactions = TopicNames::new(&config.task).transactions();
     let mut reader: Option<TopicReader> = None;
     let mut look = tokio::time::interval(Duration::from_millis(250));
@@ -237,10 +233,10 @@ async fn show(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
             }
         }
     }
-    shown.summary();
     Ok(())
 }
 
+#[derive(Default)]
 struct Shown {
     topics: Vec<String>,
     counts: BTreeMap<String, BTreeMap<String, u64>>,

@@ -1,4 +1,4 @@
-//! Events as people read them: Avro bytes to JSON, for `tail` and `decode`.
+//! Events as people read them: Avro bytes to JSON, for `tail` and `demo`.
 //!
 //! The order of fields is kept, unions are unwrapped, and no digit is lost: what JSON's numbers cannot
 //! hold is a string. An error shows no value (I9): only the output does.

@@ -174,7 +174,7 @@ pub struct RawSelect {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawEvents {
-    /// Whether `<task>.transactions` gets an END record for each source transaction; default true.
+    /// Whether `<task>.transactions` gets an END record for each source transaction with selected rows; default true.
     #[serde(default = "yes")]
     pub transactions: bool,
 }
