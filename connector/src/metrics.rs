@@ -9,9 +9,6 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::sink::step::Done;
-use crate::sink::transactor::Committed;
-
 /// The metrics of a task. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -126,17 +123,20 @@ impl Metrics {
             .set(now.saturating_sub(committed).as_secs_f64());
     }
 
-    /// A step of the sink has ended.
-    pub(crate) fn step_done(&self, done: &Done) {
-        self.bytes_published.inc_by(count(done.bytes));
-        let Some(committed) = done.committed else {
-            return;
-        };
+    /// So many bytes of keys and values were sent.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.bytes_published.inc_by(count(bytes));
+    }
+
+    /// A Kafka transaction was committed.
+    pub(crate) fn committed(&self, elapsed: Duration) {
         self.commits.inc();
-        self.commit_seconds.observe(done.elapsed.as_secs_f64());
-        if committed == Committed::ReadBack {
-            self.unknown_commits.inc();
-        }
+        self.commit_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    /// The outcome of a commit had to be read back.
+    pub(crate) fn read_back(&self) {
+        self.unknown_commits.inc();
     }
 
     /// A checkpoint was handed over.

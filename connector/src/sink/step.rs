@@ -18,14 +18,12 @@ use crate::metrics::Metrics;
 type Step<L> = Pin<Box<dyn Future<Output = (Transactor<L>, Result<Done, SinkError>)> + Send>>;
 
 /// What a step did.
-#[derive(Debug)]
-pub struct Done {
-    /// How long it took.
-    pub elapsed: Duration,
+struct Done {
+    elapsed: Duration,
     /// Bytes of keys and values that it appended.
-    pub bytes: usize,
+    bytes: usize,
     /// How the commit went; `None` for an append.
-    pub committed: Option<Committed>,
+    committed: Option<Committed>,
     batch: Batch,
 }
 
@@ -157,7 +155,7 @@ impl<L: Log> SinkSlot<L> {
                     self.spare.push(batch);
                 }
                 self.state = State::Idle(transactor);
-                self.metrics.step_done(&done);
+                self.count(&done);
                 Ok(())
             }
             Err(error) => {
@@ -165,6 +163,16 @@ impl<L: Log> SinkSlot<L> {
                 Err(error)
             }
         })
+    }
+
+    fn count(&self, done: &Done) {
+        self.metrics.sent(done.bytes);
+        if let Some(committed) = done.committed {
+            self.metrics.committed(done.elapsed);
+            if committed == Committed::ReadBack {
+                self.metrics.read_back();
+            }
+        }
     }
 
     /// Waits until the slot is at rest, and lends the transactor.
