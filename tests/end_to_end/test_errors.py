@@ -141,6 +141,16 @@ def test_a_statement_in_the_binlog_that_changes_a_selected_table_halts(orders: T
     assert ids_of(orders.read("orders", 1)) == [1]
 
 
+def test_a_table_that_is_made_and_filled_by_a_statement_in_the_binlog_halts(orders: Task):
+    connector = orders.connector().start(ready_within=30)
+    with orders.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO orders VALUES (1, '')")
+        cursor.execute("SET SESSION binlog_format = STATEMENT")
+        cursor.execute("CREATE TABLE copy AS SELECT * FROM orders")
+    ended(connector, HALTED, "STATEMENT", "copy")
+    assert ids_of(orders.read("orders", 1)) == [1]
+
+
 def test_a_statement_that_changes_only_other_tables_stops_nothing(orders: Task):
     orders.stack.sql("CREATE DATABASE IF NOT EXISTS elsewhere")
     orders.stack.sql("CREATE TABLE IF NOT EXISTS elsewhere.noise (id INT AUTO_INCREMENT PRIMARY KEY, note VARCHAR(50))")
