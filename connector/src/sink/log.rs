@@ -76,7 +76,7 @@ pub struct CommitAnswer {
     pub result: Result<(), LogError>,
     /// How long EndTxn took.
     pub elapsed: Duration,
-    /// True if a connection of the producer failed or a request timed out meanwhile.
+    /// True if an EndTxn request got no answer: its connection failed, or it timed out.
     pub transport_error: bool,
 }
 
