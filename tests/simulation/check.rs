@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use binlog_bridge_core::state::{Checkpoint, checkpoint_key};
 
-use crate::broker::{Broker, Entry};
-use crate::events::Row;
-use crate::server::{Change, Server, TABLES};
+use binlog_bridge_tests::simulated::broker::{Broker, Entry};
+use binlog_bridge_tests::simulated::events::Row;
+use binlog_bridge_tests::simulated::server::{Change, Server, TABLES};
 
 /// Records of a topic's partitions.
 type Published = BTreeMap<(usize, usize), VecDeque<Change>>;

@@ -13,15 +13,8 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test has no users")]
 
-mod broker;
 mod check;
-mod dump;
-mod events;
-mod log;
-mod random;
-mod registry;
 mod seeds;
-mod server;
 mod supervisor;
 mod transactor;
 mod world;

@@ -7,8 +7,8 @@ use binlog_bridge::sink::transactor::SinkError;
 use binlog_bridge::start::Start;
 use binlog_bridge::supervise::Halt;
 
-use crate::random::Random;
 use crate::world::{Instance, World};
+use binlog_bridge_tests::simulated::random::Random;
 
 const SEEDS: u64 = 600;
 

@@ -8,8 +8,8 @@ use binlog_bridge::sink::transactor::SinkError;
 use binlog_bridge::start::{Start, StartError};
 use binlog_bridge_core::state::{checkpoint_key, owner_key};
 
-use crate::broker::{Fault, Scripted, Step};
 use crate::world::{STATE, World};
+use binlog_bridge_tests::simulated::broker::{Fault, Scripted, Step};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -175,7 +175,7 @@ fn data_without_a_checkpoint_is_refused() {
 
 /// Publishes something, stops, changes the topics, and starts again.
 async fn restart_with(
-    change: impl Fn(&mut crate::broker::Topic),
+    change: impl Fn(&mut binlog_bridge_tests::simulated::broker::Topic),
 ) -> (World, crate::world::Instance) {
     let mut world = World::calm(true);
     let instance = world.start();

@@ -8,10 +8,10 @@ use binlog_bridge::sink::transactor::{Committed, Mark, SinkError, Transactor};
 use binlog_bridge_core::encode::Batch;
 use binlog_bridge_core::state::owner_key;
 
-use crate::broker::{Broker, Fault, Scripted, Step};
-use crate::log::SimLog;
-use crate::random::Random;
 use crate::world::STATE;
+use binlog_bridge_tests::simulated::broker::{Broker, Fault, Scripted, Step};
+use binlog_bridge_tests::simulated::log::SimLog;
+use binlog_bridge_tests::simulated::random::Random;
 
 struct Cluster(Arc<Mutex<Broker>>);
 

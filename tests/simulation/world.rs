@@ -18,13 +18,13 @@ use binlog_bridge_core::state::Owner;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
-use crate::broker::Broker;
 use crate::check::check;
-use crate::dump::{Network, SimDump};
-use crate::log::SimLog;
-use crate::random::Random;
-use crate::registry::SimRegistry;
-use crate::server::Server;
+use binlog_bridge_tests::simulated::broker::Broker;
+use binlog_bridge_tests::simulated::dump::{Network, SimDump};
+use binlog_bridge_tests::simulated::log::SimLog;
+use binlog_bridge_tests::simulated::random::Random;
+use binlog_bridge_tests::simulated::registry::SimRegistry;
+use binlog_bridge_tests::simulated::server::Server;
 
 pub const TASK: &str = "sim";
 pub const STATE: &str = "binlog-bridge.sim.state";

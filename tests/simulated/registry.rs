@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use binlog_bridge::registry::{RegisteredSchema, Registry, RegistryError, RegistryErrorKind};
 
-use crate::random::Random;
+use crate::simulated::random::Random;
 
 pub struct SimRegistry {
     inner: Mutex<Inner>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::random::Random;
+use crate::simulated::random::Random;
 
 /// After this long the broker ends an open transaction, and with it the epoch.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);

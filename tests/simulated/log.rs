@@ -14,7 +14,7 @@ use binlog_bridge::sink::log::{
 use binlog_bridge_core::encode::Batch;
 use tokio::time::Instant;
 
-use crate::broker::{Broker, Ended, Fault, Step};
+use crate::simulated::broker::{Broker, Ended, Fault, Step};
 
 pub struct SimLog {
     broker: Arc<Mutex<Broker>>,

@@ -7,9 +7,9 @@ use binlog_bridge::source::{Dump, SourceError, Survey};
 use binlog_bridge_core::event::{EventBlock, Part};
 use binlog_bridge_core::position::{GtidSet, Position};
 
-use crate::events::{self, event};
-use crate::random::Random;
-use crate::server::{Server, gtid};
+use crate::simulated::events::{self, event};
+use crate::simulated::random::Random;
+use crate::simulated::server::{Server, gtid};
 
 pub struct SimDump {
     server: Arc<Mutex<Server>>,
@@ -124,7 +124,7 @@ fn lost() -> SourceError {
 impl Dump for SimDump {
     async fn survey(&mut self) -> Result<Survey, SourceError> {
         self.request().await?;
-        Ok(self.server(super::server::Server::survey))
+        Ok(self.server(Server::survey))
     }
 
     async fn open(&mut self, position: &Position) -> Result<(), SourceError> {

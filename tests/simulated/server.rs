@@ -7,8 +7,8 @@ use binlog_bridge::source::Survey;
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
 use tokio::sync::Notify;
 
-use crate::events::{self, Row, event};
-use crate::random::Random;
+use crate::simulated::events::{self, Row, event};
+use crate::simulated::random::Random;
 
 pub const TABLES: [&str; 2] = ["t", "u"];
 const NOISE_TABLE_ID: u64 = 99;
