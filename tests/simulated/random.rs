@@ -14,7 +14,7 @@ impl Random {
         Self((mixed ^ (mixed >> 31)) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -23,7 +23,7 @@ impl Random {
 
     /// A number of the range.
     pub fn below(&mut self, range: Range<u64>) -> u64 {
-        range.start + (self.next() >> 16) % (range.end - range.start)
+        range.start + (self.draw() >> 16) % (range.end - range.start)
     }
 
     /// True so many times out of a thousand.
@@ -39,6 +39,6 @@ impl Random {
 
     /// A generator of its own, so that one part's draws do not move another's.
     pub fn fork(&mut self) -> Self {
-        Self::new(self.next())
+        Self::new(self.draw())
     }
 }
