@@ -29,17 +29,17 @@ check_service() { # SERVICE
   [[ $1 = kafka || $1 = mysql || $1 = registry ]] || fail "unknown service '$1': kafka, mysql or registry"
 }
 
-port_of() { # SERVICE or controller
+port_of() { # SERVICE, controller or kafka_behind_proxy
   sed -n "s/^$1=//p" "$SET_DIR/ports"
 }
 
-# Four ports that nobody listens on and no other set has. They lie below the range from which the system takes
+# Five ports that nobody listens on and no other set has. They lie below the range from which the system takes
 # the ports of outgoing connections: a server that is down for a while finds its port free when it comes back.
 choose_ports() {
   local port=$((20000 + RANDOM % 10000)) name
   exec 9>"$STACK_HOME/ports.lock"
   flock 9
-  for name in kafka controller mysql registry; do
+  for name in kafka controller kafka_behind_proxy mysql registry; do
     while grep -qs "=$port\$" "$STACK_HOME"/sets/*/ports || (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
       port=$((port + 1))
     done
@@ -119,6 +119,7 @@ signal_server() { # SERVICE SIGNAL
 write_env() {
   cat > "$SET_DIR/env.new" <<ENV
 KAFKA_BOOTSTRAP=127.0.0.1:$(port_of kafka)
+KAFKA_BEHIND_PROXY=127.0.0.1:$(port_of kafka_behind_proxy)
 MYSQL_HOST=127.0.0.1
 MYSQL_PORT=$(port_of mysql)
 MYSQL_SOCKET=$SET_DIR/mysql/mysql.sock
