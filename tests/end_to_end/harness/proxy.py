@@ -15,6 +15,7 @@ class Proxy:
         self.target = target
         self.open: set[Pair] = set()
         self.silent: set[Pair] = set()
+        self.left: dict[Pair, int] = {}  # bytes that may still come from the server
         self.closing = False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(0.2)
@@ -45,6 +46,10 @@ class Proxy:
         """From now on the connections that are open carry nothing, and nobody is told; new ones work."""
         self.silent |= self.open
 
+    def swallow_after(self, bytes_from_server: int) -> None:
+        """The same, but not before the server has sent so many bytes more on that connection."""
+        self.left.update(dict.fromkeys(self.open, bytes_from_server))
+
     def accept(self) -> None:
         while not self.closing:
             try:
@@ -72,6 +77,11 @@ class Proxy:
                     data = source.recv(65536)
                     if not data:
                         return
+                    if source is server and pair in self.left:
+                        data = data[: self.left[pair]]
+                        self.left[pair] -= len(data)
+                        if self.left[pair] == 0:
+                            self.silent.add(pair)
                     (server if source is client else client).sendall(data)
         except OSError:
             pass  # one side has gone; so does the other
