@@ -22,7 +22,19 @@ lint: ## formatting and clippy, warnings refused
 licences: ## the licence of every dependency against deny.toml
 	@tests/licences
 
+mutants: ## breaks each promise on purpose and sees that a test notices; the table is tests/mutants/RESULTS.md
+	@tests/mutants/run
+
+soak: ## long checks, resumable: make soak NAME; without NAME: lists them
+	@tests/soak/run $(filter-out soak,$(MAKECMDGOALS))
+
 clean-stack: ## ends all test servers and removes them and their data from the cache
 	@tests/stack/clean
 
-.PHONY: help demo test build release lint licences clean-stack
+# The names of long checks are words of `make soak`, not targets.
+ifeq (soak,$(firstword $(MAKECMDGOALS)))
+$(filter-out soak,$(MAKECMDGOALS)): ;
+.PHONY: $(filter-out soak,$(MAKECMDGOALS))
+endif
+
+.PHONY: help demo test build release lint licences mutants soak clean-stack

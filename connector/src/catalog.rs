@@ -199,6 +199,7 @@ impl<R: Registry> Catalog<R> {
     /// [`CatalogError`]
     pub async fn transactions<L: Log>(
         &mut self,
+        ends: bool,
         log: &mut L,
         into: (&TopicPartition, &mut Batch),
     ) -> Result<TransactionsTopic, CatalogError> {
@@ -215,6 +216,7 @@ impl<R: Registry> Catalog<R> {
             target,
             key_schema_id,
             value_schema_id,
+            ends,
         })
     }
 

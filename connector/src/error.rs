@@ -4,7 +4,7 @@
 //! the state or stops, and then with which remedy. Display texts never hold row values or secrets (I9).
 
 use binlog_bridge_core::decode::{DecodeError, DecodeErrorKind};
-use binlog_bridge_core::encode::{ArenaFull, EncodeError, EncodeErrorKind};
+use binlog_bridge_core::encode::{ArenaFull, EncodeError, EncodeErrorKind, MarkError, SplitError};
 use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{DefinitionError, RowsError};
 use binlog_bridge_core::selection::TableName;
@@ -66,15 +66,18 @@ pub enum Error {
         /// Where it begins.
         at: FileOffset,
     },
-    /// A source transaction over the limit.
+    /// The rest of a split source transaction is not what follows.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// The server rolled a split source transaction back.
     #[error(
-        "the source transaction that begins at {at} is larger than limits.transaction_bytes_max = {limit} bytes"
+        "source transaction {id} is published in part, but the server crashed while it wrote it, and rolled it back (it begins at {first})"
     )]
-    TransactionTooLarge {
+    PublishedAndRolledBack {
+        /// The transaction.
+        id: String,
         /// Where it begins.
-        at: FileOffset,
-        /// The limit in bytes.
-        limit: u64,
+        first: FileOffset,
     },
     /// Kafka.
     #[error(transparent)]
@@ -119,8 +122,9 @@ impl Error {
             Self::StatementFormat { .. } => halt(
                 "Set binlog_format=ROW for all sessions of the server; then start anew behind the statement: delete the state topic and the task's data topics.",
             ),
-            Self::TransactionTooLarge { .. } => halt(
-                "Raise limits.transaction_bytes_max, together with limits.transaction_timeout_ms, or exclude the table with select.exclude_tables.",
+            Self::Split(_) => halt(SPLIT_REMEDY),
+            Self::PublishedAndRolledBack { .. } => halt(
+                "Consumers have to drop the rows of that transaction id (it has SPLIT records in the transactions topic, and will never have an END). Compare the tables with what was published; to go on, delete the state topic and the task's data topics and start anew.",
             ),
             Self::Sink(error) => sink(error),
             Self::Catalog(error) => catalog(error),
@@ -144,6 +148,18 @@ impl Error {
         self.log_kind() == Some(LogErrorKind::Fenced)
     }
 
+    /// Where a source transaction begins that never happened: the next run drops it.
+    #[must_use]
+    pub fn dead_transaction(&self) -> Option<&FileOffset> {
+        match self {
+            Self::Decode(DecodeError {
+                kind: DecodeErrorKind::DeadTransaction { first },
+                ..
+            }) => Some(first),
+            _ => None,
+        }
+    }
+
     fn log_kind(&self) -> Option<LogErrorKind> {
         match self {
             Self::Sink(SinkError::Log(error)) | Self::Catalog(CatalogError::Log(error)) => {
@@ -160,6 +176,15 @@ impl From<LogError> for Error {
     }
 }
 
+impl From<MarkError> for Error {
+    fn from(error: MarkError) -> Self {
+        match error {
+            MarkError::Split(error) => Self::Split(error),
+            MarkError::Batch(error) => error.into(),
+        }
+    }
+}
+
 impl From<ArenaFull> for Error {
     fn from(error: ArenaFull) -> Self {
         Self::Sink(SinkError::Batch(error))
@@ -171,8 +196,8 @@ fn halt(remedy: &str) -> Verdict {
 }
 
 /// Server error numbers that matter here (MySQL manual, "Server Error Message Reference").
-mod server_error {
-    pub(super) const MASTER_FATAL_ERROR_READING_BINLOG: u16 = 1236;
+pub(crate) mod server_error {
+    pub(crate) const MASTER_FATAL_ERROR_READING_BINLOG: u16 = 1236;
 }
 
 fn source(error: &SourceError) -> Verdict {
@@ -210,6 +235,8 @@ fn server(code: u16, message: &str) -> Verdict {
     Verdict::Restart
 }
 
+const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";
+
 const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or delete the state topic and the task's data topics and start anew with source.start; keep binlogs longer (binlog_expire_logs_seconds).";
 
 fn decode(kind: &DecodeErrorKind) -> Verdict {
@@ -228,6 +255,8 @@ fn decode(kind: &DecodeErrorKind) -> Verdict {
         DecodeErrorKind::TooLarge { .. } => {
             halt("Raise limits.record_bytes_max, or exclude the table with select.exclude_tables.")
         }
+        // It is known from now on, and the next run drops it.
+        DecodeErrorKind::DeadTransaction { .. } => Verdict::Restart,
         DecodeErrorKind::UnfinishedTransaction { .. } => halt(
             "The server wrote a transaction without an end, perhaps in a crash. Make sure by mysqlbinlog that it was rolled back, and report this with the position.",
         ),
@@ -266,6 +295,7 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
         EncodeErrorKind::TooLarge { .. } => halt(
             "Raise limits.record_bytes_max, and max.message.bytes of the topic and message.max.bytes of the brokers with it, or exclude the table with select.exclude_tables.",
         ),
+        EncodeErrorKind::Split(_) => halt(SPLIT_REMEDY),
         EncodeErrorKind::Value { .. }
         | EncodeErrorKind::ColumnCount { .. }
         | EncodeErrorKind::Truncated
@@ -377,7 +407,9 @@ fn start(error: &StartError) -> Verdict {
             halt("Name a file and an offset in source.start, or set gtid_mode=ON on the server.")
         }
         StartError::FutureStart(_) => halt("Mend source.start in the configuration."),
-        StartError::BegunAnew { .. } | StartError::AfterTheEnd { .. } => halt(
+        StartError::BegunAnew { .. }
+        | StartError::AfterTheEnd { .. }
+        | StartError::OtherHistory { .. } => halt(
             "The binlog that was followed is gone (RESET, a restore, or a crash that cost its end). Compare the tables with what was published; to go on, delete the state topic and the task's data topics and start anew.",
         ),
         StartError::BeyondRequest(_) => halt(

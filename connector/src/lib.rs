@@ -8,6 +8,7 @@ pub mod config;
 pub mod error;
 pub mod health;
 pub mod http;
+mod lineage;
 pub mod metrics;
 pub mod pipeline;
 pub mod registry;

@@ -19,6 +19,7 @@ pub struct Metrics {
     source_transactions: IntCounter,
     commits: IntCounter,
     unknown_commits: IntCounter,
+    splits: IntCounter,
     restarts: IntCounter,
     commit_seconds: Histogram,
     lag_seconds: Gauge,
@@ -81,6 +82,10 @@ impl Metrics {
                 "unknown_commits_total",
                 "Commits whose outcome had to be read back from the state topic.",
             )?,
+            splits: counter(
+                "splits_total",
+                "Kafka transactions that ended in the middle of a source transaction.",
+            )?,
             restarts: counter(
                 "restarts_total",
                 "Runs that ended and began again from the state.",
@@ -137,6 +142,11 @@ impl Metrics {
     /// The outcome of a commit had to be read back.
     pub(crate) fn read_back(&self) {
         self.unknown_commits.inc();
+    }
+
+    /// A source transaction is split once more.
+    pub(crate) fn split(&self) {
+        self.splits.inc();
     }
 
     /// A checkpoint was handed over.

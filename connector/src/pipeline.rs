@@ -7,14 +7,16 @@
 //! A batch closes at the end of a source transaction as soon as the sink is free, so that batches grow with
 //! the load; while one is committed, the next is read and encoded. A Kafka transaction holds whole source
 //! transactions (I4) and the checkpoint after them (I3); one that does not fit into a batch is appended in
-//! parts, so that memory does not depend on its size (I8). It must never publish what it does not understand
-//! (I7).
+//! parts, so that memory does not depend on its size (I8), and one over the limits of a Kafka transaction is
+//! split. It must never publish what it does not understand (I7).
 
 mod commit;
 
 use std::time::Duration;
 
-use binlog_bridge_core::decode::{Decoder, Ending, Item, Joined, Joiner, Statement, TableMapEvent};
+use binlog_bridge_core::decode::{
+    DecodeError, DecodeErrorKind, Decoder, Ending, Item, Joined, Joiner, Statement, TableMapEvent,
+};
 use binlog_bridge_core::encode::{Batch, Encoder, RowsSource};
 use binlog_bridge_core::event::{EventBlock, EventHeader, Part};
 use binlog_bridge_core::schema::{Lookup, StatementEffect, Tables, effect};
@@ -42,8 +44,10 @@ pub struct Limits {
     pub checkpoint_interval: Duration,
     /// Bytes of one record, key and value.
     pub record_bytes_max: usize,
-    /// Bytes of the Kafka transaction for one source transaction.
+    /// Bytes of one Kafka transaction: a source transaction over it is split.
     pub transaction_bytes_max: u64,
+    /// Time for which a Kafka transaction may be open: a source transaction that takes longer is split.
+    pub transaction_time_max: Duration,
 }
 
 /// Everything between an open dump and an initialised log.
@@ -66,6 +70,8 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) last_commit: Instant,
     /// Bytes handed over for the Kafka transaction that is open.
     pub(crate) open_bytes: u64,
+    /// When it was opened.
+    pub(crate) opened_at: Instant,
 }
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
@@ -89,7 +95,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     self.block(&block).await?;
                     block.clear();
                 }
-                // 4. A batch that waits for its time.
+                // 4. A batch that waits for its time, or a Kafka transaction whose time is up.
                 () = tokio::time::sleep_until(due_at), if is_waiting => {}
             }
             self.hand_over()?;
@@ -127,7 +133,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     }
 
     async fn event(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let (header, item) = self.decoder.event(bytes)?;
+        let decoded = self.decoder.event(bytes);
+        let (header, item) = decoded.map_err(|error| rolled_back(&self.checkpoint, error))?;
         match item {
             Item::TableMap(event) => self.table_map(&event).await,
             Item::Rows(event) => {
@@ -268,6 +275,19 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             at: self.decoder.at().clone(),
             source,
         }
+    }
+}
+
+/// A transaction that never happened is dropped by the next run, unless consumers have seen a part of it.
+fn rolled_back(checkpoint: &Checkpoint, error: DecodeError) -> Error {
+    match (&checkpoint.split, error.kind) {
+        (Some(split), DecodeErrorKind::DeadTransaction { first }) => {
+            Error::PublishedAndRolledBack {
+                id: split.id.clone(),
+                first,
+            }
+        }
+        (_, kind) => DecodeError { kind, ..error }.into(),
     }
 }
 

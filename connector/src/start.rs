@@ -53,6 +53,16 @@ pub enum StartError {
         /// The oldest file now.
         found: String,
     },
+    /// Where the last published transaction was, there is another one.
+    #[error(
+        "the server's binlog is not the one that was followed: {recorded} was published last, and {found} is in its place now"
+    )]
+    OtherHistory {
+        /// The transaction that was published.
+        recorded: String,
+        /// What the server has there.
+        found: String,
+    },
     /// The position is after the end of the binlog.
     #[error("the position {position} is after the end of the server's binlog, {end}")]
     AfterTheEnd {
@@ -268,7 +278,7 @@ pub fn lineage(survey: &Survey) -> Lineage {
     Lineage {
         server_uuid: survey.server_uuid.clone(),
         first_file: survey.first_file.clone(),
-        gtid: None,
+        last: None,
     }
 }
 
@@ -286,7 +296,7 @@ pub fn resume(
         check_lineage(checkpoint, survey)?;
         let mut checkpoint = checkpoint.clone();
         checkpoint.lineage = Lineage {
-            gtid: checkpoint.lineage.gtid,
+            last: checkpoint.lineage.last,
             ..lineage(survey)
         };
         checkpoint.selection = selection.fingerprint();

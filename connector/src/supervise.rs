@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use binlog_bridge_core::avro::TopicNames;
 use binlog_bridge_core::decode::{Decoder, Joiner};
-use binlog_bridge_core::encode::{Batch, Encoder};
+use binlog_bridge_core::encode::{Batch, Encoder, TransactionsTopic};
+use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::Tables;
 use binlog_bridge_core::selection::Selection;
-use binlog_bridge_core::state::{self, Owner, State};
+use binlog_bridge_core::state::{self, Checkpoint, Owner, Split, State};
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, push_json};
 use crate::error::{Error, Verdict};
 use crate::health::Health;
+use crate::lineage::verify;
 use crate::metrics::Metrics;
 use crate::pipeline::{Limits, Pipeline};
 use crate::registry::Registry;
@@ -78,6 +80,8 @@ const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// How often a producer may be fenced by nobody, and within which time.
 const FENCED_BY_NOBODY_MAX: usize = 3;
 const FENCED_WINDOW: Duration = Duration::from_secs(600);
+/// Source transactions without end that are remembered: a server leaves at most one for each crash.
+const DEAD_REMEMBERED_MAX: usize = 64;
 /// Before the joined bytes of one large event: two images, each as large as a record, and what is around them.
 const EVENT_OVERHEAD_BYTES: usize = 64 * 1024;
 
@@ -94,6 +98,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
 ) -> Result<(), Halt> {
     let mut pause = PAUSE_MIN;
     let mut fenced = VecDeque::new();
+    let mut dead = VecDeque::new();
     let mut was_ready = false;
     while !shutdown.is_asked() {
         let mut run = Run {
@@ -102,6 +107,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
             health,
             metrics,
             shutdown,
+            dead: &dead,
             ready_since: None,
         };
         let result = tokio::select! {
@@ -114,6 +120,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
         let ready_since = run.ready_since;
         was_ready |= ready_since.is_some();
         let Err(error) = result else { break };
+        remember_dead(&mut dead, &error);
         health.not_ready(&error.to_string());
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
             return Err(Halt {
@@ -136,6 +143,18 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     }
     health.not_ready("shutting down");
     Ok(())
+}
+
+/// A transaction without end is dropped by the next run.
+fn remember_dead(dead: &mut VecDeque<FileOffset>, error: &Error) {
+    let Some(first) = error.dead_transaction() else {
+        return;
+    };
+    tracing::warn!(%first, "the server crashed while it wrote a transaction and rolled it back: it is left out");
+    if dead.len() >= DEAD_REMEMBERED_MAX {
+        dead.pop_front();
+    }
+    dead.push_back(first.clone());
 }
 
 /// Waits for a shutdown that is asked for while the task is not ready; any other is the run's own.
@@ -165,12 +184,15 @@ struct Run<'a, D, L, R> {
     health: &'a Health,
     metrics: &'a Metrics,
     shutdown: &'a Shutdown,
+    /// Where source transactions begin that have no end.
+    dead: &'a VecDeque<FileOffset>,
     ready_since: Option<Instant>,
 }
 
 impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
     async fn once(&mut self, fenced: &mut VecDeque<Instant>) -> Result<(), Error> {
-        let mut pipeline = match self.open().await {
+        // On the heap: what a start needs would else be room for ever.
+        let mut pipeline = match Box::pin(self.open()).await {
             Ok(pipeline) => pipeline,
             Err((error, None)) => return Err(error),
             Err((error, Some(transactor))) => {
@@ -282,15 +304,9 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let mut batch = Batch::default();
         let transactor = sink.idle().await?;
         let target = transactor.state_target().clone();
-        let transactions = if task.transactions {
-            Some(
-                catalog
-                    .transactions(transactor.log(), (&target, &mut batch))
-                    .await?,
-            )
-        } else {
-            None
-        };
+        let transactions = catalog
+            .transactions(task.transactions, transactor.log(), (&target, &mut batch))
+            .await?;
         if is_new {
             push_json(&mut batch, &target, &state::checkpoint_key(), &checkpoint)?;
         }
@@ -303,6 +319,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             },
         );
         sink.idle().await?;
+        verify(&mut dump, &checkpoint, survey).await?;
         dump.open(&checkpoint.position).await?;
         Ok(Parts {
             dump,
@@ -319,8 +336,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
 struct Parts<D, R> {
     dump: D,
     catalog: Catalog<R>,
-    checkpoint: state::Checkpoint,
-    transactions: Option<binlog_bridge_core::encode::TransactionsTopic>,
+    checkpoint: Checkpoint,
+    transactions: TransactionsTopic,
     selection: Selection,
     has_lower_case_names: bool,
 }
@@ -328,23 +345,33 @@ struct Parts<D, R> {
 impl<D: Dump, R: Registry> Parts<D, R> {
     fn into_pipeline<L: Log>(self, run: &Run<'_, D, L, R>, sink: SinkSlot<L>) -> Pipeline<D, L, R> {
         let limits = run.task.limits;
+        let decoder = Decoder::new(self.checkpoint.position.clone());
+        let encoder = Encoder::new(&run.task.name, limits.record_bytes_max, self.transactions);
         Pipeline {
             dump: self.dump,
             sink,
-            decoder: Decoder::new(self.checkpoint.position.clone()),
+            decoder: decoder.without(run.dead.iter().cloned().collect()),
             joiner: Joiner::new(2 * limits.record_bytes_max + EVENT_OVERHEAD_BYTES),
+            encoder: encoder.resume(published_part(&self.checkpoint, &self.selection)),
             tables: Tables::new(self.selection),
             has_lower_case_names: self.has_lower_case_names,
             catalog: self.catalog,
-            encoder: Encoder::new(&run.task.name, limits.record_bytes_max, self.transactions),
             batch: Batch::default(),
             checkpoint: self.checkpoint,
             limits,
             metrics: run.metrics.clone(),
             last_commit: Instant::now(),
             open_bytes: 0,
+            opened_at: Instant::now(),
         }
     }
+}
+
+/// What is published of the source transaction after the checkpoint, as far as it is still selected.
+fn published_part(checkpoint: &Checkpoint, selection: &Selection) -> Option<Split> {
+    let mut split = checkpoint.split.clone()?;
+    split.tables.retain(|table| selection.selects(&table.name));
+    Some(split)
 }
 
 /// A fenced producer: was it another instance, or the broker that ended a slow transaction?

@@ -260,6 +260,7 @@ fn task() -> Task {
             checkpoint_interval: Duration::from_secs(1),
             record_bytes_max: 1 << 20,
             transaction_bytes_max: 1 << 30,
+            transaction_time_max: Duration::from_secs(30),
         },
         owner: Owner {
             instance: String::new(),

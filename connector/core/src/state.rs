@@ -19,11 +19,10 @@ pub struct Checkpoint {
     pub format: u32,
     /// Everything before it is published, nothing after it.
     pub position: Position,
-    /// Rows of the source transaction after the position that are published already: 0, as no transaction
-    /// is split.
+    /// Rows of the source transaction after the position that are published already: the sum of those in `split`.
     pub skip_rows: u64,
-    /// The split in progress: none.
-    pub split: Option<serde_json::Value>,
+    /// The source transaction after the position, if parts of it are published already.
+    pub split: Option<Split>,
     /// Which server the position is of.
     pub lineage: Lineage,
     /// [`crate::selection::Selection::fingerprint`] of what was selected.
@@ -39,8 +38,53 @@ pub struct Lineage {
     pub server_uuid: String,
     /// The oldest binlog file that the server had when the stream was opened.
     pub first_file: String,
-    /// The last source transaction's GTID, where the server numbers them.
+    /// The last source transaction before the position that was read, selected or not.
+    pub last: Option<LastTransaction>,
+}
+
+/// What makes a source transaction recognisable: names of files and numbers may be given again, its time is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastTransaction {
+    /// Its GTID, where the server numbers transactions.
     pub gtid: Option<String>,
+    /// Where its first event begins.
+    pub first: FileOffset,
+    /// Its commit time at the server that ran it first, in microseconds since 1970.
+    pub commit_time_us: i64,
+}
+
+/// How much of a source transaction is published that was too large for one Kafka transaction.
+///
+/// Rows are counted for each table, not over all: so the count means the same when other tables are selected
+/// later, and on another server whose binlog has the same transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// Its GTID, or `file=FILE,pos=OFFSET` of its first event.
+    pub id: String,
+    /// Kafka transactions that hold parts of it, so far.
+    pub parts: u32,
+    /// The tables whose rows were published.
+    pub tables: Vec<SplitTable>,
+}
+
+/// The part of a split source transaction that belongs to one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitTable {
+    /// The table.
+    #[serde(flatten)]
+    pub name: TableName,
+    /// Its first rows in the source transaction, as many as are published.
+    pub rows: u64,
+}
+
+impl Split {
+    /// Rows that are published, over all tables.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
 }
 
 /// A table as it is published.
@@ -213,12 +257,23 @@ mod tests {
         Checkpoint {
             format: STATE_FORMAT,
             position,
-            skip_rows: 0,
-            split: None,
+            skip_rows: 7,
+            split: Some(Split {
+                id: "3e11fa47-71ca-11e1-9e33-c80aa9429562:8".into(),
+                parts: 2,
+                tables: vec![SplitTable {
+                    name: TableName::new("a.b", "c"),
+                    rows: 7,
+                }],
+            }),
             lineage: Lineage {
                 server_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".into(),
                 first_file: "binlog.000001".into(),
-                gtid: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:7".into()),
+                last: Some(LastTransaction {
+                    gtid: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:7".into()),
+                    first: at(),
+                    commit_time_us: -1,
+                }),
             },
             selection: "0123456789abcdef".into(),
             source_ts_ms: Some(-1),

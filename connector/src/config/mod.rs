@@ -162,6 +162,17 @@ fn check_task(task: &str) -> Result<(), ConfigError> {
     ))
 }
 
+/// A Kafka transaction takes a batch at least.
+fn at_least_a_batch(limits: &raw::RawLimits) -> Result<u64, ConfigError> {
+    if limits.transaction_bytes_max < u64::from(limits.batch_bytes_max) {
+        return Err(wrong(
+            "limits.transaction_bytes_max",
+            "must not be less than limits.batch_bytes_max",
+        ));
+    }
+    Ok(limits.transaction_bytes_max)
+}
+
 fn limits(raw: &RawConfig) -> Result<Limits, ConfigError> {
     let limits = &raw.limits;
     let bytes = |key: &str, value: u32, least: u32| {
@@ -181,7 +192,8 @@ fn limits(raw: &RawConfig) -> Result<Limits, ConfigError> {
         commit_interval_min: milliseconds(limits.commit_interval_ms_min),
         checkpoint_interval: milliseconds(limits.checkpoint_interval_ms),
         record_bytes_max: bytes("limits.record_bytes_max", limits.record_bytes_max, 4096)?,
-        transaction_bytes_max: limits.transaction_bytes_max,
+        transaction_bytes_max: at_least_a_batch(limits)?,
+        transaction_time_max: milliseconds(limits.transaction_timeout_ms / 2),
     })
 }
 

@@ -175,6 +175,7 @@ pub struct RawSelect {
 #[serde(deny_unknown_fields)]
 pub struct RawEvents {
     /// Whether `<task>.transactions` gets an END record for each source transaction with selected rows; default true.
+    /// Those of a split transaction are always made.
     #[serde(default = "yes")]
     pub transactions: bool,
 }
@@ -290,7 +291,8 @@ pub struct RawLimits {
     pub checkpoint_interval_ms: u32,
     /// Bytes of key and value of one record; default 16 MiB.
     pub record_bytes_max: u32,
-    /// Bytes of all records of one source transaction; default 1 GiB.
+    /// Bytes of one Kafka transaction; default 1 GiB. A source transaction that is larger, or takes longer than half
+    /// of `transaction_timeout_ms`, is split: consumers see its parts one after another.
     pub transaction_bytes_max: u64,
     /// After so many milliseconds the broker aborts a transaction that is still open; default 60000.
     pub transaction_timeout_ms: u32,

@@ -1,8 +1,9 @@
-//! When does a batch close? At the end of a source transaction, as soon as the sink is free (I3, I4).
+//! When does a batch close? At the end of a source transaction, as soon as the sink is free (I3, I4); in its middle
+//! only where one Kafka transaction cannot hold it.
 
 use binlog_bridge_core::decode::Ending;
 use binlog_bridge_core::encode::Batch;
-use binlog_bridge_core::state;
+use binlog_bridge_core::state::{self, LastTransaction, Split};
 use tokio::time::Instant;
 
 use super::{MIXED_ENGINES_REMEDY, Pipeline};
@@ -27,6 +28,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let transaction = self.decoder.transaction();
         let end = self.decoder.position().at();
         self.encoder.end(transaction, end, &mut self.batch)?;
+        self.checkpoint.split = None;
         self.metrics.transaction_read(transaction.commit_time_us);
         self.tables.end_transaction();
         if self.sink.has_open_transaction() && self.sink.is_busy() {
@@ -44,12 +46,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             return Ok(());
         }
         if self.decoder.in_transaction() {
-            if self.batch.bytes() >= self.limits.batch_bytes_max {
-                self.count_open()?;
-                let full = self.next_batch();
-                self.sink.append(full);
-            }
-            return Ok(());
+            return self.hand_over_part();
         }
         if self.is_due() {
             self.commit();
@@ -57,26 +54,57 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(())
     }
 
-    fn count_open(&mut self) -> Result<(), Error> {
-        self.open_bytes += u64::try_from(self.batch.bytes()).unwrap_or(u64::MAX);
-        let limit = self.limits.transaction_bytes_max;
-        if self.open_bytes <= limit {
-            return Ok(());
+    /// In the middle of a source transaction: what fills a batch is appended, what fills a Kafka transaction ends it.
+    fn hand_over_part(&mut self) -> Result<(), Error> {
+        let bytes = self.batch.bytes();
+        let open_bytes = self
+            .open_bytes
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let is_late = self.sink.has_open_transaction() && Instant::now() >= self.due_at();
+        if is_late || open_bytes >= self.limits.transaction_bytes_max {
+            return self.split();
         }
-        let first = self.decoder.transaction().first.clone();
-        let at = first.unwrap_or_else(|| self.decoder.at().clone());
-        Err(Error::TransactionTooLarge { at, limit })
+        if bytes >= self.limits.batch_bytes_max {
+            if !self.sink.has_open_transaction() {
+                self.opened_at = Instant::now();
+            }
+            self.open_bytes = open_bytes;
+            let full = self.next_batch();
+            self.sink.append(full);
+        }
+        Ok(())
+    }
+
+    /// Commits a part of a source transaction. The position stays before it: the next run reads it again from its
+    /// first event, and leaves out what is published.
+    fn split(&mut self) -> Result<(), Error> {
+        let transaction = self.decoder.transaction();
+        let end = self.decoder.end();
+        let split = self.encoder.end_part(transaction, &end, &mut self.batch)?;
+        tracing::info!(
+            id = split.id,
+            part = split.parts,
+            rows = split.rows(),
+            "source transaction split"
+        );
+        self.metrics.split();
+        self.checkpoint.split = Some(split);
+        self.commit();
+        Ok(())
     }
 
     /// Commits the batch with the checkpoint after it.
     fn commit(&mut self) {
         self.checkpoint.position = self.decoder.position().clone();
-        let transaction = self.decoder.transaction();
-        if let Some(gtid) = &transaction.gtid {
-            self.checkpoint.lineage.gtid = Some(gtid.to_string());
-        }
-        if transaction.first.is_some() {
-            self.checkpoint.source_ts_ms = Some(transaction.commit_time_us.div_euclid(1000));
+        self.checkpoint.skip_rows = self.checkpoint.split.as_ref().map_or(0, Split::rows);
+        let last = self.decoder.last_complete();
+        if let Some(first) = &last.first {
+            self.checkpoint.source_ts_ms = Some(last.commit_time_us.div_euclid(1000));
+            self.checkpoint.lineage.last = Some(LastTransaction {
+                gtid: last.gtid.as_ref().map(ToString::to_string),
+                first: first.clone(),
+                commit_time_us: last.commit_time_us,
+            });
         }
         let value = serde_json::to_vec(&self.checkpoint).expect("a checkpoint is plain JSON");
         let mark = Mark {
@@ -100,10 +128,15 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         (is_ready || self.has_moved()) && Instant::now() >= self.due_at()
     }
 
-    /// Only a batch that nobody else will wake the loop for.
+    /// Only what nobody else will wake the loop for.
     pub(super) fn is_waiting(&self) -> bool {
-        let has_work = !self.batch.is_empty() || self.has_moved();
-        !self.sink.is_busy() && !self.decoder.in_transaction() && has_work
+        if self.sink.is_busy() {
+            return false;
+        }
+        if self.decoder.in_transaction() {
+            return self.sink.has_open_transaction();
+        }
+        !self.batch.is_empty() || self.has_moved()
     }
 
     /// True if the checkpoint lies behind. Every step forward moves file or offset.
@@ -112,7 +145,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     }
 
     pub(super) fn due_at(&self) -> Instant {
-        if self.sink.has_open_transaction() {
+        if self.sink.has_open_transaction() && self.decoder.in_transaction() {
+            self.opened_at + self.limits.transaction_time_max
+        } else if self.sink.has_open_transaction() {
             self.last_commit
         } else if !self.batch.is_empty() {
             self.last_commit + self.limits.commit_interval_min

@@ -66,6 +66,14 @@ pub enum DecodeErrorKind {
         /// The event that cannot be inside a transaction.
         event: &'static str,
     },
+    /// The server crashed while it wrote a transaction, which never happened.
+    #[error(
+        "the server started anew, and the transaction that begins at {first} has no end: the server rolled it back"
+    )]
+    DeadTransaction {
+        /// Where the transaction's first event begins.
+        first: FileOffset,
+    },
     /// Larger than what is kept in memory.
     #[error("it has {size} bytes, more than the {limit} that are kept in memory")]
     TooLarge {

@@ -4,6 +4,7 @@
 //! transaction (a *group* of events) begins and ends. It looks into no row and knows no selection.
 //! Formats: MySQL source, `libs/mysql/binlog/event/control_events.h` and `statement_events.h`.
 
+mod checksum;
 mod error;
 mod join;
 mod rows;
@@ -14,7 +15,8 @@ pub use join::{Joined, Joiner};
 pub use rows::{RowsEvent, RowsKind};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
-use crate::event::{CHECKSUM_LEN, EventHeader, EventType, HEADER_LEN};
+use self::checksum::{Checksum, checked, format_checksum};
+use crate::event::{EventHeader, EventType, HEADER_LEN};
 use crate::input::{Input, Truncated};
 use crate::position::{FileOffset, Gtid, GtidSource, Position, Uuid};
 
@@ -91,6 +93,8 @@ enum State {
     Announced,
     /// After BEGIN.
     Inside,
+    /// In a transaction that is known to have no end: nothing of it is told.
+    Dead,
 }
 
 /// Follows a stream of events from a position.
@@ -99,17 +103,15 @@ pub struct Decoder {
     position: Position,
     /// Where the event at hand begins.
     at: FileOffset,
+    /// Its size in bytes.
+    size: u32,
     state: State,
     transaction: Transaction,
+    /// The last complete one, while another is read.
+    previous: Transaction,
+    /// Where transactions begin that are known to have no end.
+    dead: Vec<FileOffset>,
     checksum: Checksum,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Checksum {
-    /// No format description was seen yet.
-    Unknown,
-    Off,
-    Crc32,
 }
 
 impl Decoder {
@@ -120,10 +122,21 @@ impl Decoder {
         Self {
             position,
             at,
+            size: 0,
             state: State::Outside,
             transaction: Transaction::default(),
+            previous: Transaction::default(),
+            dead: Vec::new(),
             checksum: Checksum::Unknown,
         }
+    }
+
+    /// Drops the transactions that begin at these places: each was found to have no end, as the server crashed
+    /// while it wrote it, and rolled it back when it started anew.
+    #[must_use]
+    pub fn without(mut self, dead: Vec<FileOffset>) -> Self {
+        self.dead = dead;
+        self
     }
 
     /// The place after the last complete source transaction.
@@ -138,16 +151,37 @@ impl Decoder {
         &self.at
     }
 
+    /// Where the event that was decoded last ends.
+    #[must_use]
+    pub fn end(&self) -> FileOffset {
+        FileOffset {
+            file: self.at.file.clone(),
+            offset: self.at.offset.saturating_add(u64::from(self.size)),
+        }
+    }
+
     /// The source transaction that is being read, or was read last.
     #[must_use]
     pub fn transaction(&self) -> &Transaction {
         &self.transaction
     }
 
+    /// The last source transaction that was read to its end; its `first` is `None` if there was none.
+    #[must_use]
+    pub fn last_complete(&self) -> &Transaction {
+        match self.state {
+            State::Outside => &self.transaction,
+            State::Announced | State::Inside | State::Dead => &self.previous,
+        }
+    }
+
     /// True between the first event of a source transaction and its end.
     #[must_use]
     pub fn in_transaction(&self) -> bool {
-        self.state != State::Outside
+        match self.state {
+            State::Announced | State::Inside => true,
+            State::Outside | State::Dead => false,
+        }
     }
 
     /// Decodes the next event, given whole.
@@ -225,6 +259,7 @@ impl Decoder {
             end = end.saturating_add(1 << 32);
         }
         self.at.offset = end.saturating_sub(u64::from(header.size));
+        self.size = header.size;
         FileOffset { file, offset: end }
     }
 
@@ -257,6 +292,9 @@ impl Decoder {
         end: &FileOffset,
     ) -> Result<Item<'a>, DecodeErrorKind> {
         let body = Input::new(body);
+        if self.state == State::Dead {
+            return self.dead(header, body);
+        }
         match header.event_type {
             EventType::Gtid | EventType::AnonymousGtid => self.gtid(header, body),
             EventType::Query => self.query(header, body, end),
@@ -306,14 +344,41 @@ impl Decoder {
     fn inside(&self) -> Result<(), DecodeErrorKind> {
         match self.state {
             State::Inside => Ok(()),
-            State::Outside | State::Announced => Err(DecodeErrorKind::RowsOutsideTransaction),
+            State::Outside | State::Announced | State::Dead => {
+                Err(DecodeErrorKind::RowsOutsideTransaction)
+            }
+        }
+    }
+
+    /// Of a transaction without end only its end is looked for: the server's next start, perhaps in another file.
+    fn dead<'a>(
+        &mut self,
+        header: &EventHeader,
+        body: Input<'a>,
+    ) -> Result<Item<'a>, DecodeErrorKind> {
+        if header.event_type == EventType::Rotate {
+            self.rotate(header, body)
+        } else if header.event_type == EventType::FormatDescription {
+            self.format_description(body)
+        } else {
+            Ok(Item::Nothing)
+        }
+    }
+
+    /// The transaction that begins with the event at hand, in the state that follows.
+    fn begin(&mut self, transaction: Transaction, next: State) {
+        let is_dead = self.dead.contains(&self.at);
+        self.state = if is_dead { State::Dead } else { next };
+        let last = std::mem::replace(&mut self.transaction, transaction);
+        if last.first.is_some() {
+            self.previous = last;
         }
     }
 
     fn outside(&self, event: &'static str) -> Result<(), DecodeErrorKind> {
         match self.state {
             State::Outside => Ok(()),
-            State::Announced | State::Inside => {
+            State::Announced | State::Inside | State::Dead => {
                 Err(DecodeErrorKind::UnfinishedTransaction { event })
             }
         }
@@ -338,8 +403,7 @@ impl Decoder {
             uuid: Uuid(uuid),
             tag: None,
         };
-        self.state = State::Announced;
-        self.transaction = Transaction {
+        let transaction = Transaction {
             gtid: (header.event_type == EventType::Gtid).then_some(Gtid { source, sequence }),
             first: Some(self.at.clone()),
             commit_time_us: commit_time_us(body)?
@@ -347,6 +411,7 @@ impl Decoder {
             thread_id: None,
             is_xa: false,
         };
+        self.begin(transaction, State::Announced);
         Ok(Item::Begin)
     }
 
@@ -370,6 +435,7 @@ impl Decoder {
             self.transaction.thread_id = Some(thread_id);
         }
         match (self.state, text) {
+            (State::Dead, _) => Ok(Item::Nothing),
             (State::Inside, b"COMMIT") => self.finish(Ending::Commit, end),
             (State::Inside, b"ROLLBACK") => self.finish(Ending::Rollback, end),
             (State::Inside, b"BEGIN") => self.outside("BEGIN").map(|()| Item::Nothing),
@@ -396,11 +462,12 @@ impl Decoder {
     /// Servers before 5.7 announce nothing where GTIDs are off.
     fn begin_unannounced(&mut self, header: &EventHeader) {
         if self.state == State::Outside {
-            self.transaction = Transaction {
+            let transaction = Transaction {
                 first: Some(self.at.clone()),
                 commit_time_us: i64::from(header.timestamp) * 1_000_000,
                 ..Transaction::default()
             };
+            self.begin(transaction, State::Announced);
         }
     }
 
@@ -432,7 +499,10 @@ impl Decoder {
         header: &EventHeader,
         mut body: Input<'a>,
     ) -> Result<Item<'a>, DecodeErrorKind> {
-        self.outside("ROTATE_EVENT")?;
+        // A file that ends inside of a transaction is left without a rotation: the server makes one up.
+        if !header.is_artificial() {
+            self.outside("ROTATE_EVENT")?;
+        }
         let offset = body.u64()?;
         let file = std::str::from_utf8(body.rest())
             .map_err(|_| DecodeErrorKind::FileName)?
@@ -440,6 +510,7 @@ impl Decoder {
             .to_owned();
         let next = FileOffset { file, offset };
         self.at = next.clone();
+        self.size = 0;
         // The made-up rotation at the start of a stream says where it begins: that is no progress.
         if !header.is_artificial() {
             self.position.observe(next);
@@ -458,8 +529,19 @@ impl Decoder {
         if usize::from(header_len) != HEADER_LEN {
             return Err(DecodeErrorKind::BinlogVersion { version });
         }
-        if created != 0 {
-            self.outside("FORMAT_DESCRIPTION_EVENT of a new server run")?;
+        // Set in the first file of a server's run only: what it had not finished before, it has rolled back.
+        match (created, self.state) {
+            (_, State::Outside) | (0, State::Dead) => {}
+            (0, State::Announced | State::Inside) => self.outside("FORMAT_DESCRIPTION_EVENT")?,
+            (_, State::Dead) => {
+                self.state = State::Outside;
+                self.transaction = std::mem::take(&mut self.previous);
+            }
+            (_, State::Announced | State::Inside) => {
+                let first = self.transaction.first.clone();
+                let first = first.unwrap_or_else(|| self.at.clone());
+                return Err(DecodeErrorKind::DeadTransaction { first });
+            }
         }
         Ok(Item::NewFile)
     }
@@ -474,27 +556,6 @@ fn statement<'a>(database: &'a [u8], text: &'a [u8], ends_transaction: bool) -> 
         text,
         ends_transaction,
     })
-}
-
-/// The algorithm stands in the fifth byte from the end of a format description.
-fn format_checksum(body: &[u8]) -> Result<Checksum, DecodeErrorKind> {
-    let algorithm = body
-        .len()
-        .checked_sub(CHECKSUM_LEN + 1)
-        .and_then(|index| body.get(index))
-        .ok_or(DecodeErrorKind::Truncated)?;
-    match algorithm {
-        0 => Ok(Checksum::Off),
-        1 => Ok(Checksum::Crc32),
-        other => Err(DecodeErrorKind::ChecksumAlgorithm { number: *other }),
-    }
-}
-
-/// The body of an event whose last four bytes are the CRC32 of all before them.
-fn checked(bytes: &[u8]) -> Option<&[u8]> {
-    let (covered, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>()?;
-    let body = covered.get(HEADER_LEN..)?;
-    (crc32fast::hash(covered) == u32::from_le_bytes(*checksum)).then_some(body)
 }
 
 /// The rest of a GTID event since 5.7 and 8.0.1: the original commit time, which is that of the

@@ -432,8 +432,12 @@ fn a_transaction_in_the_middle_of_another_is_refused() {
             unfinished("ROTATE_EVENT"),
         );
         refused(before, STOP, b"", unfinished("STOP_EVENT"));
-        let event = "FORMAT_DESCRIPTION_EVENT of a new server run";
-        refused(before, FORMAT_DESCRIPTION, &run, unfinished(event));
+        let first = at("binlog.000007", 4);
+        let dead = DecodeErrorKind::DeadTransaction { first };
+        refused(before, FORMAT_DESCRIPTION, &run, dead);
+        let next_file = testing::format_description(0, true);
+        let event = "FORMAT_DESCRIPTION_EVENT";
+        refused(before, FORMAT_DESCRIPTION, &next_file, unfinished(event));
     }
     refused(&open, QUERY, &query("BEGIN"), unfinished("BEGIN"));
     refused(
@@ -442,6 +446,49 @@ fn a_transaction_in_the_middle_of_another_is_refused() {
         &query("XA START X'79',X'',1"),
         unfinished("XA START"),
     );
+}
+
+#[test]
+fn a_transaction_that_is_known_to_have_no_end_is_dropped_up_to_the_servers_next_start() {
+    let announcements = [vec![(GTID, gtid(2))], vec![]];
+    for announced in announcements {
+        let mut stream = Followed::new(file_position(4), true);
+        stream.next(GTID, &gtid(1)).unwrap();
+        stream.next(QUERY, &query("BEGIN")).unwrap();
+        stream.next(XID, &number(9, 8)).unwrap();
+        let last = stream.decoder.last_complete().clone();
+        let first = at("binlog.000007", stream.stream.offset);
+        let before = stream.decoder.position().clone();
+        stream.decoder = stream.decoder.without(vec![first]);
+        for (event_type, body) in &announced {
+            stream.next(*event_type, body).unwrap();
+        }
+        for (event_type, body) in [
+            (QUERY, query("BEGIN")),
+            (TABLE_MAP, map()),
+            (WRITE, rows(false)),
+        ] {
+            assert_eq!(stream.next(event_type, &body).unwrap(), "-");
+        }
+        assert!(!stream.decoder.in_transaction());
+        assert_eq!(stream.decoder.last_complete(), &last);
+        // The file just ends: the server makes up the rotation to the first one of its next run.
+        let rotate = stream
+            .stream
+            .artificial(ROTATE, &testing::rotate("binlog.000008", 4));
+        assert_eq!(stream.raw(&rotate).unwrap(), "file");
+        assert_eq!(stream.decoder.position(), &before);
+        stream.stream.offset = 4;
+        let run = testing::format_description(1, true);
+        assert_eq!(stream.next(FORMAT_DESCRIPTION, &run).unwrap(), "file");
+        let begun = at("binlog.000008", stream.stream.offset);
+        assert_eq!(stream.decoder.position().at(), &begun);
+        assert_eq!(stream.decoder.last_complete(), &last);
+        // The number of what never happened is given again.
+        assert_eq!(stream.next(GTID, &gtid(2)).unwrap(), "begin");
+        stream.next(QUERY, &query("BEGIN")).unwrap();
+        assert_eq!(stream.next(XID, &number(9, 8)).unwrap(), "Commit");
+    }
 }
 
 #[test]

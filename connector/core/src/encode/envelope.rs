@@ -2,18 +2,20 @@
 //!
 //! All that is the same for the rows of one event, or of one transaction, is encoded once.
 
-use std::collections::BTreeMap;
-
-use super::batch::{ArenaFull, Batch, TopicPartition};
+use super::batch::Batch;
 use super::error::{EncodeError, EncodeErrorKind};
 use super::plan::{ImageNotes, TablePlan};
+use super::transaction::{
+    Counts, Current, Mark, MarkError, SplitError, TransactionsTopic, write_count,
+};
 use crate::avro::binary::{
-    BRANCH_0, BRANCH_1, write_bytes, write_length, write_long, write_optional_long,
-    write_optional_string, write_strings,
+    BRANCH_0, BRANCH_1, write_bytes, write_long, write_optional_long, write_optional_string,
+    write_strings,
 };
 use crate::decode::{RowsEvent, RowsKind, Transaction};
 use crate::input::Input;
 use crate::position::FileOffset;
+use crate::state::Split;
 
 /// Version of the format of what is published (`source.version`); not of the program.
 const FORMAT_VERSION: &str = "1";
@@ -34,67 +36,52 @@ pub struct RowsSource<'a> {
     pub transaction: &'a Transaction,
 }
 
-/// The topic of transaction marks and the registry ids of its schemas.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransactionsTopic {
-    /// Its only partition.
-    pub target: TopicPartition,
-    /// Registry id of the key's schema.
-    pub key_schema_id: u32,
-    /// Registry id of the value's schema.
-    pub value_schema_id: u32,
-}
-
 /// Encodes rows into batches.
 #[derive(Debug)]
 pub struct Encoder {
     task: String,
     record_bytes_max: usize,
-    transactions: Option<TransactionsTopic>,
+    transactions: TransactionsTopic,
     current: Current,
+    /// What an earlier run has published of the first source transaction.
+    before: Option<Split>,
     value: Vec<u8>,
     other: Vec<u8>,
     key: Vec<u8>,
     other_key: Vec<u8>,
     source: Vec<u8>,
-    before: ImageNotes,
-    after: ImageNotes,
-}
-
-/// What is known of the source transaction at hand.
-#[derive(Debug, Default)]
-struct Current {
-    id: String,
-    gtid: Option<String>,
-    events: u64,
-    per_table: BTreeMap<String, u64>,
-    is_open: bool,
+    notes_before: ImageNotes,
+    notes_after: ImageNotes,
 }
 
 /// Scratch memory that a large row has made is given back above this many bytes.
 const SCRATCH_KEEP_BYTES_MAX: usize = 1024 * 1024;
 
 impl Encoder {
-    /// An encoder for a task; without `transactions` no transaction marks are made.
+    /// An encoder for a task.
     #[must_use]
-    pub fn new(
-        task: &str,
-        record_bytes_max: usize,
-        transactions: Option<TransactionsTopic>,
-    ) -> Self {
+    pub fn new(task: &str, record_bytes_max: usize, transactions: TransactionsTopic) -> Self {
         Self {
             task: task.to_owned(),
             record_bytes_max,
             transactions,
             current: Current::default(),
+            before: None,
             value: Vec::new(),
             other: Vec::new(),
             key: Vec::new(),
             other_key: Vec::new(),
             source: Vec::new(),
-            before: ImageNotes::default(),
-            after: ImageNotes::default(),
+            notes_before: ImageNotes::default(),
+            notes_after: ImageNotes::default(),
         }
+    }
+
+    /// Leaves out what is published of the first source transaction that will be read.
+    #[must_use]
+    pub fn resume(mut self, split: Option<Split>) -> Self {
+        self.before = split;
+        self
     }
 
     /// True if rows of the source transaction at hand were encoded.
@@ -103,7 +90,8 @@ impl Encoder {
         self.current.events > 0
     }
 
-    /// Encodes all rows of an event, and returns how many records that made.
+    /// Encodes all rows of an event, and returns how many records that made: those that are published already
+    /// are only counted.
     ///
     /// # Errors
     /// [`EncodeError`]; the batch then holds a part of the event and is to be thrown away.
@@ -120,14 +108,10 @@ impl Encoder {
             kind,
         };
         plan.check(event).map_err(failed)?;
-        self.prepare_source(plan, source);
-        let mut of_table = self
-            .current
-            .per_table
-            .get(&plan.full_name)
-            .copied()
-            .unwrap_or(0);
-        let before = of_table;
+        self.prepare_source(plan, source)
+            .map_err(|error| failed(error.into()))?;
+        let mut counts = self.current.counts(&plan.name);
+        let before = batch.records();
         let mut input = Input::new(event.images);
         let mut row = 0;
         while !input.is_empty() {
@@ -135,7 +119,8 @@ impl Encoder {
                 plan,
                 source,
                 number: row,
-                of_table: &mut of_table,
+                is_new: counts.rows >= counts.published,
+                counts: &mut counts,
             };
             match event.kind {
                 RowsKind::Write => self.write(&mut at, &mut input, batch),
@@ -143,11 +128,12 @@ impl Encoder {
                 RowsKind::Update => self.update(&mut at, &mut input, batch),
             }
             .map_err(failed)?;
+            counts.rows += 1;
             row += 1;
         }
-        self.count(plan, of_table);
+        self.current.count(&plan.name, counts);
         self.shrink();
-        Ok(of_table - before)
+        Ok(u64::try_from(batch.records() - before).unwrap_or(u64::MAX))
     }
 
     /// Encodes a TRUNCATE: one record without key or rows on every partition in use.
@@ -165,23 +151,20 @@ impl Encoder {
             at: source.at.clone(),
             kind,
         };
-        self.prepare_source(plan, source);
-        let mut of_table = self
-            .current
-            .per_table
-            .get(&plan.full_name)
-            .copied()
-            .unwrap_or(0);
+        self.prepare_source(plan, source)
+            .map_err(|error| failed(error.into()))?;
+        let mut counts = self.current.counts(&plan.name);
         begin_value(&mut self.value, plan);
         self.value.extend_from_slice(&[BRANCH_0, BRANCH_0]);
         let mut row = Row {
             plan,
             source,
             number: 0,
-            of_table: &mut of_table,
+            is_new: true,
+            counts: &mut counts,
         };
-        self.before = ImageNotes::default();
-        self.after = ImageNotes::default();
+        self.notes_before = ImageNotes::default();
+        self.notes_after = ImageNotes::default();
         self.tail(
             &mut row,
             OP_TRUNCATE,
@@ -196,40 +179,38 @@ impl Encoder {
                 .push(target, None, Some(&self.value))
                 .map_err(|full| failed(EncodeErrorKind::Arena(full)))?;
         }
-        self.count(plan, of_table);
+        self.current.count(&plan.name, counts);
         Ok(())
     }
 
     /// The source transaction is over: makes its END record, if it had rows.
     ///
     /// # Errors
-    /// [`ArenaFull`].
+    /// [`MarkError`]
     pub fn end(
         &mut self,
         transaction: &Transaction,
         end: &FileOffset,
         batch: &mut Batch,
-    ) -> Result<(), ArenaFull> {
-        if let (Some(topic), true) = (&self.transactions, self.current.events > 0) {
-            begin_record(&mut self.key, topic.key_schema_id);
-            write_bytes(&mut self.key, self.current.id.as_bytes());
-            begin_record(&mut self.value, topic.value_schema_id);
-            write_end(&mut self.value, &self.current, transaction, end);
-            batch.push(&topic.target, Some(&self.key), Some(&self.value))?;
-        }
-        self.current = Current::default();
-        Ok(())
+    ) -> Result<(), MarkError> {
+        self.current.open(transaction, &mut self.before)?;
+        self.current
+            .end(&self.transactions, Mark { transaction, end }, batch)
     }
 
-    fn count(&mut self, plan: &TablePlan, of_table: u64) {
-        match self.current.per_table.get_mut(&plan.full_name) {
-            Some(count) => *count = of_table,
-            None => {
-                self.current
-                    .per_table
-                    .insert(plan.full_name.clone(), of_table);
-            }
-        }
+    /// The Kafka transaction ends in the middle of the source transaction: makes the mark that says so.
+    ///
+    /// # Errors
+    /// [`MarkError`]
+    pub fn end_part(
+        &mut self,
+        transaction: &Transaction,
+        end: &FileOffset,
+        batch: &mut Batch,
+    ) -> Result<Split, MarkError> {
+        self.current.open(transaction, &mut self.before)?;
+        let at = Mark { transaction, end };
+        Ok(self.current.end_part(&self.transactions, at, batch)?)
     }
 
     /// A long transaction must not hold on to what one large row needed.
@@ -247,10 +228,12 @@ impl Encoder {
     }
 
     /// Encodes the fields of `source` up to `pos`, which are those of the event.
-    fn prepare_source(&mut self, plan: &TablePlan, source: &RowsSource<'_>) {
-        if !self.current.is_open {
-            self.current.open(source.transaction);
-        }
+    fn prepare_source(
+        &mut self,
+        plan: &TablePlan,
+        source: &RowsSource<'_>,
+    ) -> Result<(), SplitError> {
+        self.current.open(source.transaction, &mut self.before)?;
         let micros = source.transaction.commit_time_us;
         let out = &mut self.source;
         out.clear();
@@ -269,6 +252,7 @@ impl Encoder {
         write_optional_string(out, self.current.gtid.as_deref());
         write_bytes(out, source.at.file.as_bytes());
         write_long(out, i64::try_from(source.at.offset).unwrap_or(i64::MAX));
+        Ok(())
     }
 
     fn write(
@@ -280,9 +264,10 @@ impl Encoder {
         begin_value(&mut self.value, row.plan);
         self.value.extend_from_slice(&[BRANCH_0, BRANCH_1]);
         row.plan
-            .copy_image(input, &mut self.value, &mut self.after)?;
+            .copy_image(input, &mut self.value, &mut self.notes_after)?;
         begin_key(&mut self.key, row.plan);
-        row.plan.copy_key(&self.value, &self.after, &mut self.key);
+        row.plan
+            .copy_key(&self.value, &self.notes_after, &mut self.key);
         self.tail(
             row,
             OP_CREATE,
@@ -292,13 +277,7 @@ impl Encoder {
             },
             false,
         );
-        push(
-            row.plan,
-            &self.key,
-            &self.value,
-            self.record_bytes_max,
-            batch,
-        )
+        push(row, &self.key, &self.value, self.record_bytes_max, batch)
     }
 
     fn delete(
@@ -310,10 +289,11 @@ impl Encoder {
         begin_value(&mut self.value, row.plan);
         self.value.push(BRANCH_1);
         row.plan
-            .copy_image(input, &mut self.value, &mut self.before)?;
+            .copy_image(input, &mut self.value, &mut self.notes_before)?;
         self.value.push(BRANCH_0);
         begin_key(&mut self.key, row.plan);
-        row.plan.copy_key(&self.value, &self.before, &mut self.key);
+        row.plan
+            .copy_key(&self.value, &self.notes_before, &mut self.key);
         self.tail(
             row,
             OP_DELETE,
@@ -323,13 +303,7 @@ impl Encoder {
             },
             false,
         );
-        push(
-            row.plan,
-            &self.key,
-            &self.value,
-            self.record_bytes_max,
-            batch,
-        )
+        push(row, &self.key, &self.value, self.record_bytes_max, batch)
     }
 
     fn update(
@@ -341,14 +315,14 @@ impl Encoder {
         let plan = row.plan;
         begin_value(&mut self.value, plan);
         self.value.push(BRANCH_1);
-        plan.copy_image(input, &mut self.value, &mut self.before)?;
+        plan.copy_image(input, &mut self.value, &mut self.notes_before)?;
         begin_key(&mut self.other_key, plan);
-        plan.copy_key(&self.value, &self.before, &mut self.other_key);
+        plan.copy_key(&self.value, &self.notes_before, &mut self.other_key);
         let middle = self.value.len();
         self.value.push(BRANCH_1);
-        plan.copy_image(input, &mut self.value, &mut self.after)?;
+        plan.copy_image(input, &mut self.value, &mut self.notes_after)?;
         begin_key(&mut self.key, plan);
-        plan.copy_key(&self.value, &self.after, &mut self.key);
+        plan.copy_key(&self.value, &self.notes_after, &mut self.key);
         if self.key == self.other_key {
             self.tail(
                 row,
@@ -359,7 +333,7 @@ impl Encoder {
                 },
                 false,
             );
-            return push(plan, &self.key, &self.value, self.record_bytes_max, batch);
+            return push(row, &self.key, &self.value, self.record_bytes_max, batch);
         }
         // Another key is another entity: the old one is deleted, the new one created.
         begin_value(&mut self.other, plan);
@@ -378,7 +352,7 @@ impl Encoder {
             false,
         );
         push(
-            plan,
+            row,
             &self.other_key,
             &self.value,
             self.record_bytes_max,
@@ -393,13 +367,13 @@ impl Encoder {
             },
             true,
         );
-        push(plan, &self.key, &self.other, self.record_bytes_max, batch)
+        push(row, &self.key, &self.other, self.record_bytes_max, batch)
     }
 
     /// Appends everything after the images.
     fn tail(&mut self, row: &mut Row<'_>, op: &str, invalid: Invalid, to_other: bool) {
         self.current.events += 1;
-        *row.of_table += 1;
+        row.counts.events += 1;
         let transaction = row.source.transaction;
         let out = if to_other {
             &mut self.other
@@ -412,18 +386,21 @@ impl Encoder {
         write_optional_string(out, None);
         // unset_before and unset_after: every image is full.
         out.extend_from_slice(&[0, 0]);
-        for (is_there, notes) in [(invalid.before, &self.before), (invalid.after, &self.after)] {
+        for (is_there, notes) in [
+            (invalid.before, &self.notes_before),
+            (invalid.after, &self.notes_after),
+        ] {
             if is_there {
                 write_strings(out, row.plan.invalid(notes));
             } else {
                 out.push(0);
             }
         }
-        if self.transactions.is_some() {
+        if self.transactions.ends {
             out.push(BRANCH_1);
             write_bytes(out, self.current.id.as_bytes());
             write_count(out, self.current.events);
-            write_count(out, *row.of_table);
+            write_count(out, row.counts.events);
         } else {
             out.push(BRANCH_0);
         }
@@ -441,8 +418,10 @@ struct Row<'a> {
     source: &'a RowsSource<'a>,
     /// Its number in the event, from 0.
     number: i64,
-    /// Events of its table in the transaction so far.
-    of_table: &'a mut u64,
+    /// False if it is published already.
+    is_new: bool,
+    /// What its table has in the transaction so far.
+    counts: &'a mut Counts,
 }
 
 /// Which images of a record are there.
@@ -452,20 +431,8 @@ struct Invalid {
     after: bool,
 }
 
-impl Current {
-    fn open(&mut self, transaction: &Transaction) {
-        self.is_open = true;
-        self.gtid = transaction.gtid.as_ref().map(ToString::to_string);
-        self.id = match (&self.gtid, &transaction.first) {
-            (Some(gtid), _) => gtid.clone(),
-            (None, Some(first)) => format!("file={},pos={}", first.file, first.offset),
-            (None, None) => String::new(),
-        };
-    }
-}
-
 /// The Confluent wire format: a zero byte and the schema's id, big-endian.
-fn begin_record(out: &mut Vec<u8>, schema_id: u32) {
+pub(super) fn begin_record(out: &mut Vec<u8>, schema_id: u32) {
     out.clear();
     out.push(0);
     out.extend_from_slice(&schema_id.to_be_bytes());
@@ -483,13 +450,16 @@ fn begin_key(out: &mut Vec<u8>, plan: &TablePlan) {
 const RECORD_HEADER_LEN: usize = 5;
 
 fn push(
-    plan: &TablePlan,
+    row: &Row<'_>,
     key: &[u8],
     value: &[u8],
     record_bytes_max: usize,
     batch: &mut Batch,
 ) -> Result<(), EncodeErrorKind> {
-    let key = plan.key_schema_id.is_some().then_some(key);
+    if !row.is_new {
+        return Ok(());
+    }
+    let key = row.plan.key_schema_id.is_some().then_some(key);
     let size = value.len() + key.map_or(0, <[u8]>::len);
     if size > record_bytes_max {
         return Err(EncodeErrorKind::TooLarge {
@@ -498,28 +468,6 @@ fn push(
         });
     }
     let bare = key.map(|key| key.get(RECORD_HEADER_LEN..).unwrap_or_default());
-    let target = plan.target(bare).ok_or(EncodeErrorKind::Truncated)?;
+    let target = row.plan.target(bare).ok_or(EncodeErrorKind::Truncated)?;
     Ok(batch.push(target, key, Some(value))?)
-}
-
-fn write_count(out: &mut Vec<u8>, count: u64) {
-    write_long(out, i64::try_from(count).unwrap_or(i64::MAX));
-}
-
-fn write_end(out: &mut Vec<u8>, current: &Current, transaction: &Transaction, end: &FileOffset) {
-    write_bytes(out, b"END");
-    write_bytes(out, current.id.as_bytes());
-    out.push(BRANCH_1);
-    write_count(out, current.events);
-    out.push(BRANCH_1);
-    write_length(out, current.per_table.len());
-    for (table, count) in &current.per_table {
-        write_bytes(out, table.as_bytes());
-        write_count(out, *count);
-    }
-    out.push(0);
-    write_long(out, transaction.commit_time_us.div_euclid(1000));
-    write_bytes(out, end.file.as_bytes());
-    write_long(out, i64::try_from(end.offset).unwrap_or(i64::MAX));
-    write_optional_string(out, current.gtid.as_deref());
 }

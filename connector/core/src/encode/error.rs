@@ -1,6 +1,7 @@
 //! Why a row cannot be published.
 
 use super::batch::ArenaFull;
+use super::transaction::SplitError;
 use crate::position::FileOffset;
 use crate::selection::TableName;
 use crate::value::ValueError;
@@ -68,6 +69,9 @@ pub enum EncodeErrorKind {
         /// The limit in bytes.
         limit: usize,
     },
+    /// See [`SplitError`].
+    #[error(transparent)]
+    Split(#[from] SplitError),
     /// See [`ArenaFull`].
     #[error(transparent)]
     Arena(#[from] ArenaFull),

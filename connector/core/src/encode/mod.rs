@@ -8,12 +8,14 @@ mod envelope;
 mod error;
 mod partition;
 mod plan;
+mod transaction;
 
 pub use batch::{Arena, ArenaFull, Batch, KeyAndValue, Record, TopicPartition};
-pub use envelope::{Encoder, RowsSource, TransactionsTopic};
+pub use envelope::{Encoder, RowsSource};
 pub use error::{EncodeError, EncodeErrorKind};
 pub use partition::partition_of;
 pub use plan::{Destination, PlanError, TablePlan};
+pub use transaction::{MarkError, SplitError, TransactionsTopic};
 
 #[cfg(test)]
 mod tests;

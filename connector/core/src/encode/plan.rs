@@ -30,8 +30,6 @@ pub struct Destination {
 #[derive(Debug, PartialEq, Eq)]
 pub struct TablePlan {
     pub(super) name: TableName,
-    /// `database.table`, as the transactions topic names it.
-    pub(super) full_name: String,
     steps: Vec<Step>,
     key_columns: usize,
     pub(super) key_schema_id: Option<u32>,
@@ -99,7 +97,6 @@ impl TablePlan {
             .collect();
         Ok(Self {
             name: definition.name.clone(),
-            full_name: definition.name.to_string(),
             steps,
             key_columns: definition.primary_key.len(),
             key_schema_id: to.key_schema_id,

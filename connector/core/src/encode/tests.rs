@@ -1,5 +1,7 @@
 //! Whole envelopes, read back by the Avro library with the schemas that consumers get.
 
+mod split;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -147,6 +149,7 @@ fn transactions_topic() -> TransactionsTopic {
         },
         key_schema_id: 21,
         value_schema_id: 22,
+        ends: true,
     }
 }
 
@@ -161,14 +164,14 @@ struct Case {
 
 impl Case {
     fn new(definition: TableDefinition, partitions: i32) -> Self {
-        Self::with(definition, partitions, 1 << 20, Some(transactions_topic()))
+        Self::with(definition, partitions, 1 << 20, transactions_topic())
     }
 
     fn with(
         definition: TableDefinition,
         partitions: i32,
         record_bytes_max: usize,
-        transactions: Option<TransactionsTopic>,
+        transactions: TransactionsTopic,
     ) -> Self {
         let to = Destination {
             topic: format!("bridge.{}", definition.name),
@@ -590,7 +593,7 @@ fn rows_are_counted_over_the_transaction_and_over_each_table() {
             {"data_collection": "shop.t", "event_count": 4},
             {"data_collection": "shop.u", "event_count": 1},
         ],
-        "ts_ms": MICROS / 1000, "file": "binlog.000002", "pos": 900, "gtid": gtid,
+        "ts_ms": MICROS / 1000, "file": "binlog.000002", "pos": 900, "gtid": gtid, "part": null,
     });
     assert_eq!(case.records().last(), Some(&(0, json!({"id": gtid}), end)));
 }
@@ -634,7 +637,11 @@ fn a_transaction_without_rows_has_no_end_record_and_the_next_begins_at_one() {
 
 #[test]
 fn without_transaction_marks_there_is_no_block_and_no_end() {
-    let mut case = Case::with(orders(), 1, 1 << 20, None);
+    let topic = TransactionsTopic {
+        ends: false,
+        ..transactions_topic()
+    };
+    let mut case = Case::with(orders(), 1, 1 << 20, topic);
     case.rows(RowsKind::Write, &order(1, None, "a", None))
         .unwrap();
     case.end(&transaction(Some(5)));
@@ -680,9 +687,9 @@ fn a_record_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
     let mut case = Case::new(orders(), 1);
     case.rows(RowsKind::Write, &row).unwrap();
     let size = case.batch.bytes();
-    let mut case = Case::with(orders(), 1, size, Some(transactions_topic()));
+    let mut case = Case::with(orders(), 1, size, transactions_topic());
     assert_eq!(case.rows(RowsKind::Write, &row), Ok(1));
-    let mut case = Case::with(orders(), 1, size - 1, Some(transactions_topic()));
+    let mut case = Case::with(orders(), 1, size - 1, transactions_topic());
     let expected = EncodeErrorKind::TooLarge {
         size,
         limit: size - 1,
@@ -843,7 +850,7 @@ fn random_images_never_panic_and_what_is_accepted_is_read_by_the_oracle() {
             definition(&columns, &key),
             partitions,
             1 << 20,
-            Some(transactions_topic()),
+            transactions_topic(),
         );
         let kind = *random.pick(&[RowsKind::Write, RowsKind::Update, RowsKind::Delete]);
         let len = random.below(200);
