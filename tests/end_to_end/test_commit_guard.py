@@ -130,7 +130,7 @@ def test_commit_guard_keeps_a_late_abort_from_losing_half_of_the_next_transactio
 
 
 @pytest.mark.timeout(SLOW_SECONDS + 200)
-def test_commit_guard_keeps_moving_when_each_answer_to_a_commit_is_late(bank: Task, proxy: KafkaProxy, say):
+def test_commit_guard_keeps_moving_though_a_slow_broker_answers_each_commit_late(bank: Task, proxy: KafkaProxy, say):
     connector = connector_of(bank, proxy)
     open_accounts(bank.stack, bank.database)
     wait_published(bank, connector)
