@@ -9,6 +9,9 @@ demo: ## real MySQL, Kafka and registry, and rows that flow between them; ARGS='
 test: ## all tests, with real servers; the last line counts them
 	@tests/run-tests
 
+bench: ## the connector's speed and CPU beside a bare Kafka producer's, into tests/bench/RESULTS.md
+	@tests/bench/run $(ARGS)
+
 build: ## the program, as the tests use it: target/debug/binlog-bridge
 	cargo build --locked --workspace
 
@@ -25,4 +28,4 @@ licences: ## the licence of every dependency against deny.toml
 clean-stack: ## ends all test servers and removes them and their data from the cache
 	@tests/stack/clean
 
-.PHONY: help demo test build release lint licences clean-stack
+.PHONY: help demo test bench build release lint licences clean-stack
