@@ -69,7 +69,7 @@ fn send(producer: &BaseProducer, topic: &str, key: &[u8], value: &[u8]) -> anyho
         match producer.send(record) {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
-                producer.poll(WAIT);
+                wait(producer);
                 record = refused;
             }
             Err((error, _)) => return Err(error.into()),
@@ -81,11 +81,17 @@ fn send(producer: &BaseProducer, topic: &str, key: &[u8], value: &[u8]) -> anyho
 /// waited for first, so that it finds nothing to do. A failed delivery makes the commit fail.
 fn commit(producer: &BaseProducer) -> anyhow::Result<()> {
     while producer.in_flight_count() > 0 {
-        producer.poll(WAIT);
+        wait(producer);
     }
     producer
         .commit_transaction(REQUEST_WITHIN)
         .context("the commit failed")
+}
+
+/// The wrapper's poll with a limit would spin: it rounds what is left of a millisecond down to nothing.
+fn wait(producer: &BaseProducer) {
+    std::thread::sleep(WAIT);
+    producer.poll(Duration::ZERO);
 }
 
 /// As the connector sets what costs time: compression, lingering, the size of the queue, reports of failures
