@@ -9,6 +9,9 @@ demo: ## real MySQL, Kafka and registry, and rows that flow between them; ARGS='
 test: ## all tests, with real servers; the last line counts them
 	@tests/run-tests
 
+bench: ## the connector's speed and CPU beside a bare Kafka producer's, into tests/bench/RESULTS.md
+	@tests/bench/run $(ARGS)
+
 build: ## the program, as the tests use it: target/debug/binlog-bridge
 	cargo build --locked --workspace
 
@@ -37,4 +40,4 @@ $(filter-out soak,$(MAKECMDGOALS)): ;
 .PHONY: $(filter-out soak,$(MAKECMDGOALS))
 endif
 
-.PHONY: help demo test build release lint licences mutants soak clean-stack
+.PHONY: help demo test bench build release lint licences mutants soak clean-stack
