@@ -224,15 +224,22 @@ fn server(code: u16, message: &str) -> Verdict {
     if says("same server_uuid") || says("same server_id") || says("shutdown") {
         return Verdict::Restart;
     }
-    if says("purged") || says("could not find first log file") {
+    if is_purged(code, message) {
         return halt(PURGED_REMEDY);
     }
-    if says("impossible position") || says("bogus data") {
+    if says("impossible position") || says("position > file size") || says("bogus data") {
         return halt(
             "The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server; to go on without what is missing, delete the state topic and the task's data topics and start anew.",
         );
     }
     Verdict::Restart
+}
+
+/// True if the server says that it has deleted the binlog of a position.
+pub(crate) fn is_purged(code: u16, message: &str) -> bool {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
+        && (says("purged") || says("could not find first log file"))
 }
 
 const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";

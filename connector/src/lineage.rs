@@ -5,11 +5,12 @@
 //! another commit time is another transaction, and whatever follows it is not what follows ours (I2).
 
 use binlog_bridge_core::decode::{Decoder, Joined, Joiner, Transaction};
-use binlog_bridge_core::event::EventBlock;
-use binlog_bridge_core::position::{GtidSet, Position, PositionError};
-use binlog_bridge_core::state::{Checkpoint, LastTransaction};
+use binlog_bridge_core::encode::SplitError;
+use binlog_bridge_core::event::{EventBlock, EventHeader};
+use binlog_bridge_core::position::{FileOffset, GtidSet, Position, PositionError};
+use binlog_bridge_core::state::{Checkpoint, Split, TransactionIdentity};
 
-use crate::error::{Error, server_error};
+use crate::error::{Error, is_purged, server_error};
 use crate::source::{Dump, SourceError, Survey};
 use crate::start::StartError;
 
@@ -30,21 +31,50 @@ pub(crate) async fn verify<D: Dump>(
     else {
         return Ok(());
     };
-    let found = match first_transaction(dump, &position).await {
-        Ok(found) => found,
-        Err(error) if is_no_place(&error) => return Err(other(last, "no transaction").into()),
+    let found = match first_transaction(dump, &position, last).await {
+        Ok((found, _)) => found,
+        // By now. If that of the checkpoint is gone too, opening it says so.
+        Err(Error::Source(SourceError::Server { code, message })) if is_purged(code, &message) => {
+            return Ok(());
+        }
+        Err(error) if is_no_place(&error) => {
+            return Err(other(last, &format!("no transaction ({error})")).into());
+        }
         Err(error) => return Err(error),
     };
-    let gtid = found.gtid.as_ref().map(ToString::to_string);
-    if gtid == last.gtid && found.commit_time_us == last.commit_time_us {
+    if last.is(&found) {
         return Ok(());
     }
+    let gtid = found.gtid.as_ref().map(ToString::to_string);
     Err(other(last, &describe(gtid.as_deref(), found.commit_time_us)).into())
+}
+
+/// Looks for the transaction that is published in part, and returns where those begin that lie before it and never
+/// happened: one of them may have its GTID.
+///
+/// # Errors
+/// [`SplitError::Other`] if another transaction comes first, or what the source failed with.
+pub(crate) async fn find_split<D: Dump>(
+    dump: &mut D,
+    position: &Position,
+    split: &Split,
+) -> Result<Vec<FileOffset>, Error> {
+    let (found, dead) = first_transaction(dump, position, &split.identity).await?;
+    if split.identity.is(&found) {
+        return Ok(dead);
+    }
+    let gtid = found.gtid.as_ref().map(ToString::to_string);
+    let expected = describe(
+        split.identity.gtid.as_deref(),
+        split.identity.commit_time_us,
+    );
+    let found = describe(gtid.as_deref(), found.commit_time_us);
+    Err(SplitError::Other { expected, found }.into())
 }
 
 /// The place just before a transaction; `None` if the server does not have it any more.
 fn before(
-    last: &LastTransaction,
+    last: &TransactionIdentity,
     position: &Position,
     survey: &Survey,
 ) -> Result<Option<Position>, PositionError> {
@@ -65,20 +95,49 @@ fn before(
     Ok(Some(Position::Gtid { gtid_set, at }))
 }
 
+/// No event that begins or ends a transaction is larger.
+const SMALL_EVENT_BYTES_MAX: usize = 64 * 1024;
+/// Transactions without end that are passed over: a server leaves at most one for each crash.
+const DEAD_MAX: usize = 64;
+
+/// Reads the first source transaction that happened, or only its beginning if it is the one looked for; and where those
+/// before it begin that never happened.
 async fn first_transaction<D: Dump>(
     dump: &mut D,
     position: &Position,
+    wanted: &TransactionIdentity,
+) -> Result<(Transaction, Vec<FileOffset>), Error> {
+    let mut dead = Vec::new();
+    loop {
+        match read_transaction(dump, position, wanted, dead.clone()).await {
+            // Its number was given again to the one that follows.
+            Err(error) if dead.len() < DEAD_MAX && error.dead_transaction().is_some() => {
+                dead.extend(error.dead_transaction().cloned());
+            }
+            result => return Ok((result?, dead)),
+        }
+    }
+}
+
+async fn read_transaction<D: Dump>(
+    dump: &mut D,
+    position: &Position,
+    wanted: &TransactionIdentity,
+    dead: Vec<FileOffset>,
 ) -> Result<Transaction, Error> {
     dump.open(position).await?;
-    let mut decoder = Decoder::new(position.clone());
-    // Only small events come before a transaction, but for the set of those before: nobody wants that.
-    let mut joiner = Joiner::new(0);
+    let mut decoder = Decoder::new(position.clone()).without(dead);
+    // What matters is small: rows are not looked at, nor is the set of all transactions before.
+    let mut joiner = Joiner::new(SMALL_EVENT_BYTES_MAX);
+    let is_small = |header: &EventHeader, _| {
+        usize::try_from(header.size).is_ok_and(|size| size <= SMALL_EVENT_BYTES_MAX)
+    };
     let mut block = EventBlock::default();
     loop {
         block.clear();
         dump.next(&mut block).await?;
         for (part, bytes) in block.pieces() {
-            match joiner.piece(part, bytes, |_, _| false) {
+            match joiner.piece(part, bytes, is_small) {
                 Ok(Joined::Event(event)) => {
                     decoder.event(event)?;
                 }
@@ -86,8 +145,11 @@ async fn first_transaction<D: Dump>(
                 Ok(Joined::Pending) => {}
                 Err(kind) => return Err(decoder.failed(kind).into()),
             }
-            if decoder.transaction().first.is_some() {
+            if decoder.in_transaction() && wanted.is(decoder.transaction()) {
                 return Ok(decoder.transaction().clone());
+            }
+            if decoder.last_complete().first.is_some() {
+                return Ok(decoder.last_complete().clone());
             }
         }
     }
@@ -104,7 +166,7 @@ fn is_no_place(error: &Error) -> bool {
     }
 }
 
-fn other(last: &LastTransaction, found: &str) -> StartError {
+fn other(last: &TransactionIdentity, found: &str) -> StartError {
     StartError::OtherHistory {
         recorded: format!(
             "{} at {}",

@@ -21,7 +21,7 @@ use binlog_bridge_core::encode::{Batch, Encoder, RowsSource};
 use binlog_bridge_core::event::{EventBlock, EventHeader, Part};
 use binlog_bridge_core::schema::{Lookup, StatementEffect, Tables, effect};
 use binlog_bridge_core::selection::TableName;
-use binlog_bridge_core::state::Checkpoint;
+use binlog_bridge_core::state::{Checkpoint, Split};
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
@@ -61,6 +61,8 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) encoder: Encoder,
     /// What is being filled.
     pub(crate) batch: Batch,
+    /// The source transaction at hand, if an earlier run has published a part of it.
+    pub(crate) resumed: Option<Split>,
     /// The last checkpoint that was handed to the sink.
     pub(crate) checkpoint: Checkpoint,
     pub(crate) limits: Limits,
@@ -133,8 +135,10 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     }
 
     async fn event(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let decoded = self.decoder.event(bytes);
-        let (header, item) = decoded.map_err(|error| rolled_back(&self.checkpoint, error))?;
+        let (header, item) = match self.decoder.event(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => return Err(self.rolled_back(error)),
+        };
         match item {
             Item::TableMap(event) => self.table_map(&event).await,
             Item::Rows(event) => {
@@ -262,6 +266,20 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(())
     }
 
+    /// A transaction that never happened is dropped by the next run, unless consumers have seen a part of it. Whether
+    /// a part that this run has handed over was committed, the next run knows.
+    fn rolled_back(&self, error: DecodeError) -> Error {
+        match (&self.resumed, error.kind) {
+            (Some(split), DecodeErrorKind::DeadTransaction { first })
+                if split.identity.is(self.decoder.transaction()) =>
+            {
+                let id = split.id.clone();
+                Error::PublishedAndRolledBack { id, first }
+            }
+            (_, kind) => DecodeError { kind, ..error }.into(),
+        }
+    }
+
     fn not_publishable(&self, what: &'static str, remedy: &'static str) -> Error {
         Error::NotPublishable {
             what,
@@ -275,19 +293,6 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             at: self.decoder.at().clone(),
             source,
         }
-    }
-}
-
-/// A transaction that never happened is dropped by the next run, unless consumers have seen a part of it.
-fn rolled_back(checkpoint: &Checkpoint, error: DecodeError) -> Error {
-    match (&checkpoint.split, error.kind) {
-        (Some(split), DecodeErrorKind::DeadTransaction { first }) => {
-            Error::PublishedAndRolledBack {
-                id: split.id.clone(),
-                first,
-            }
-        }
-        (_, kind) => DecodeError { kind, ..error }.into(),
     }
 }
 

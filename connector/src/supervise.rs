@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::catalog::{Catalog, push_json};
 use crate::error::{Error, Verdict};
 use crate::health::Health;
-use crate::lineage::verify;
+use crate::lineage::{find_split, verify};
 use crate::metrics::Metrics;
 use crate::pipeline::{Limits, Pipeline};
 use crate::registry::Registry;
@@ -320,15 +320,31 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         );
         sink.idle().await?;
         verify(&mut dump, &checkpoint, survey).await?;
+        let dead = self.dead(&mut dump, &checkpoint).await?;
         dump.open(&checkpoint.position).await?;
         Ok(Parts {
             dump,
             catalog,
             checkpoint,
+            dead,
             transactions,
             selection,
             has_lower_case_names: survey.lower_case_names,
         })
+    }
+}
+
+impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
+    /// Source transactions that are dropped: those that were found before, and those before one that is published in
+    /// part. That one itself is not dropped, whatever became of it: consumers have seen of it.
+    async fn dead(&self, dump: &mut D, checkpoint: &Checkpoint) -> Result<Vec<FileOffset>, Error> {
+        let known = self.dead.iter().cloned();
+        let Some(split) = &checkpoint.split else {
+            return Ok(known.collect());
+        };
+        let found = find_split(dump, &checkpoint.position, split).await?;
+        let all = known.chain(found);
+        Ok(all.filter(|first| *first != split.identity.first).collect())
     }
 }
 
@@ -337,6 +353,8 @@ struct Parts<D, R> {
     dump: D,
     catalog: Catalog<R>,
     checkpoint: Checkpoint,
+    /// Where source transactions begin that have no end, as far as that is known.
+    dead: Vec<FileOffset>,
     transactions: TransactionsTopic,
     selection: Selection,
     has_lower_case_names: bool,
@@ -350,7 +368,8 @@ impl<D: Dump, R: Registry> Parts<D, R> {
         Pipeline {
             dump: self.dump,
             sink,
-            decoder: decoder.without(run.dead.iter().cloned().collect()),
+            decoder: decoder.without(self.dead),
+            resumed: self.checkpoint.split.clone(),
             joiner: Joiner::new(2 * limits.record_bytes_max + EVENT_OVERHEAD_BYTES),
             encoder: encoder.resume(published_part(&self.checkpoint, &self.selection)),
             tables: Tables::new(self.selection),
@@ -374,13 +393,16 @@ fn published_part(checkpoint: &Checkpoint, selection: &Selection) -> Option<Spli
     Some(split)
 }
 
-/// A fenced producer: was it another instance, or the broker that ended a slow transaction?
+/// A fenced producer, or an error that ends the task: was it another instance, or the broker that ended a slow
+/// transaction?
 async fn judge_fencing<L: Log>(
     error: Error,
     mut transactor: Transactor<L>,
     fenced: &mut VecDeque<Instant>,
 ) -> Error {
-    if !error.is_fenced() {
+    // What ends the task is looked at likewise: an instance that slept may see a server on which another has gone on.
+    let is_final = matches!(error.verdict(), Verdict::Halt(_));
+    if !error.is_fenced() && !is_final {
         return error;
     }
     if let Err(rival @ SinkError::TakenOver { .. }) = transactor.look_for_rival().await {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Transaction;
 use crate::position::{FileOffset, Position};
 use crate::schema::TableDefinition;
 use crate::selection::TableName;
@@ -39,19 +40,38 @@ pub struct Lineage {
     /// The oldest binlog file that the server had when the stream was opened.
     pub first_file: String,
     /// The last source transaction before the position that was read, selected or not.
-    pub last: Option<LastTransaction>,
+    pub last: Option<TransactionIdentity>,
 }
 
 /// What makes a source transaction recognisable: names of files and numbers may be given again, its time is not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LastTransaction {
+pub struct TransactionIdentity {
     /// Its GTID, where the server numbers transactions.
     pub gtid: Option<String>,
     /// Where its first event begins.
     pub first: FileOffset,
     /// Its commit time at the server that ran it first, in microseconds since 1970.
     pub commit_time_us: i64,
+}
+
+impl TransactionIdentity {
+    /// The identity of a transaction that has begun; `None` if there is none.
+    #[must_use]
+    pub fn of(transaction: &Transaction) -> Option<Self> {
+        Some(Self {
+            gtid: transaction.gtid.as_ref().map(ToString::to_string),
+            first: transaction.first.clone()?,
+            commit_time_us: transaction.commit_time_us,
+        })
+    }
+
+    /// True if the transaction is the one, on whatever server.
+    #[must_use]
+    pub fn is(&self, transaction: &Transaction) -> bool {
+        transaction.commit_time_us == self.commit_time_us
+            && transaction.gtid.as_ref().map(ToString::to_string) == self.gtid
+    }
 }
 
 /// How much of a source transaction is published that was too large for one Kafka transaction.
@@ -63,6 +83,8 @@ pub struct LastTransaction {
 pub struct Split {
     /// Its GTID, or `file=FILE,pos=OFFSET` of its first event.
     pub id: String,
+    /// Tells it from one of the same GTID that the server rolled back.
+    pub identity: TransactionIdentity,
     /// Kafka transactions that hold parts of it, so far.
     pub parts: u32,
     /// The tables whose rows were published.
@@ -260,6 +282,11 @@ mod tests {
             skip_rows: 7,
             split: Some(Split {
                 id: "3e11fa47-71ca-11e1-9e33-c80aa9429562:8".into(),
+                identity: TransactionIdentity {
+                    gtid: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:8".into()),
+                    first: at(),
+                    commit_time_us: 7,
+                },
                 parts: 2,
                 tables: vec![SplitTable {
                     name: TableName::new("a.b", "c"),
@@ -269,7 +296,7 @@ mod tests {
             lineage: Lineage {
                 server_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".into(),
                 first_file: "binlog.000001".into(),
-                last: Some(LastTransaction {
+                last: Some(TransactionIdentity {
                     gtid: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:7".into()),
                     first: at(),
                     commit_time_us: -1,

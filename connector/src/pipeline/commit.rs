@@ -3,7 +3,7 @@
 
 use binlog_bridge_core::decode::Ending;
 use binlog_bridge_core::encode::Batch;
-use binlog_bridge_core::state::{self, LastTransaction, Split};
+use binlog_bridge_core::state::{self, Split, TransactionIdentity};
 use tokio::time::Instant;
 
 use super::{MIXED_ENGINES_REMEDY, Pipeline};
@@ -29,6 +29,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let end = self.decoder.position().at();
         self.encoder.end(transaction, end, &mut self.batch)?;
         self.checkpoint.split = None;
+        self.resumed = None;
         self.metrics.transaction_read(transaction.commit_time_us);
         self.tables.end_transaction();
         if self.sink.has_open_transaction() && self.sink.is_busy() {
@@ -61,8 +62,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             .open_bytes
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         let is_late = self.sink.has_open_transaction() && Instant::now() >= self.due_at();
-        if is_late || open_bytes >= self.limits.transaction_bytes_max {
-            return self.split();
+        if self.can_end() && (is_late || open_bytes >= self.limits.transaction_bytes_max) {
+            return self.end_early();
         }
         if bytes >= self.limits.batch_bytes_max {
             if !self.sink.has_open_transaction() {
@@ -75,20 +76,24 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(())
     }
 
-    /// Commits a part of a source transaction. The position stays before it: the next run reads it again from its
-    /// first event, and leaves out what is published.
-    fn split(&mut self) -> Result<(), Error> {
-        let transaction = self.decoder.transaction();
-        let end = self.decoder.end();
-        let split = self.encoder.end_part(transaction, &end, &mut self.batch)?;
-        tracing::info!(
-            id = split.id,
-            part = split.parts,
-            rows = split.rows(),
-            "source transaction split"
-        );
-        self.metrics.split();
-        self.checkpoint.split = Some(split);
+    /// True if a checkpoint now would differ from the last one, so that its commit can be proven.
+    fn can_end(&self) -> bool {
+        self.encoder.has_new_rows() || self.has_moved()
+    }
+
+    /// Ends the Kafka transaction in the middle of a source transaction. If that has rows in it, a part of it is
+    /// published: the position stays before it, and the next run reads it again from its first event, and leaves
+    /// out what is published.
+    fn end_early(&mut self) -> Result<(), Error> {
+        if self.encoder.has_new_rows() {
+            let transaction = self.decoder.transaction();
+            let end = self.decoder.end();
+            let split = self.encoder.end_part(transaction, &end, &mut self.batch)?;
+            let (id, part, rows) = (&split.id, split.parts, split.rows());
+            tracing::info!(id, part, rows, "source transaction split");
+            self.metrics.split();
+            self.checkpoint.split = Some(split);
+        }
         self.commit();
         Ok(())
     }
@@ -98,13 +103,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         self.checkpoint.position = self.decoder.position().clone();
         self.checkpoint.skip_rows = self.checkpoint.split.as_ref().map_or(0, Split::rows);
         let last = self.decoder.last_complete();
-        if let Some(first) = &last.first {
+        if let Some(identity) = TransactionIdentity::of(last) {
             self.checkpoint.source_ts_ms = Some(last.commit_time_us.div_euclid(1000));
-            self.checkpoint.lineage.last = Some(LastTransaction {
-                gtid: last.gtid.as_ref().map(ToString::to_string),
-                first: first.clone(),
-                commit_time_us: last.commit_time_us,
-            });
+            self.checkpoint.lineage.last = Some(identity);
         }
         let value = serde_json::to_vec(&self.checkpoint).expect("a checkpoint is plain JSON");
         let mark = Mark {
@@ -134,7 +135,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             return false;
         }
         if self.decoder.in_transaction() {
-            return self.sink.has_open_transaction();
+            return self.sink.has_open_transaction() && self.can_end();
         }
         !self.batch.is_empty() || self.has_moved()
     }

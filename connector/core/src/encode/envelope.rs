@@ -90,6 +90,12 @@ impl Encoder {
         self.current.events > 0
     }
 
+    /// True if records were made of the source transaction at hand since its last part ended.
+    #[must_use]
+    pub fn has_new_rows(&self) -> bool {
+        self.current.has_new
+    }
+
     /// Encodes all rows of an event, and returns how many records that made: those that are published already
     /// are only counted.
     ///
@@ -133,7 +139,9 @@ impl Encoder {
         }
         self.current.count(&plan.name, counts);
         self.shrink();
-        Ok(u64::try_from(batch.records() - before).unwrap_or(u64::MAX))
+        let made = batch.records() - before;
+        self.current.has_new |= made > 0;
+        Ok(u64::try_from(made).unwrap_or(u64::MAX))
     }
 
     /// Encodes a TRUNCATE: one record without key or rows on every partition in use.

@@ -14,7 +14,7 @@ use crate::avro::binary::{
 use crate::decode::Transaction;
 use crate::position::FileOffset;
 use crate::selection::TableName;
-use crate::state::{Split, SplitTable};
+use crate::state::{Split, SplitTable, TransactionIdentity};
 
 /// The topic of transaction marks and the registry ids of its schemas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub(super) struct Current {
     tables: BTreeMap<TableName, Counts>,
     /// Kafka transactions that hold parts of it.
     parts: u32,
+    /// Records were made of it since it began, or since its last part ended.
+    pub(super) has_new: bool,
     is_open: bool,
     /// Memory for the bytes of a mark.
     key: Vec<u8>,
@@ -150,13 +152,14 @@ impl Current {
     }
 
     /// What is published of the transaction once the records so far are.
-    fn split(&self) -> Split {
+    fn split(&self, transaction: &Transaction) -> Split {
         let rows = |(name, counts): (&TableName, &Counts)| SplitTable {
             name: name.clone(),
             rows: counts.rows.max(counts.published),
         };
         Split {
             id: self.id.clone(),
+            identity: TransactionIdentity::of(transaction).unwrap_or_default(),
             parts: self.parts,
             tables: self
                 .tables
@@ -198,8 +201,9 @@ impl Current {
         batch: &mut Batch,
     ) -> Result<Split, ArenaFull> {
         self.parts = self.parts.saturating_add(1);
+        self.has_new = false;
         self.push("SPLIT", topic, at, batch)?;
-        Ok(self.split())
+        Ok(self.split(at.transaction))
     }
 
     fn push(

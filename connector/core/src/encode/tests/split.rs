@@ -7,7 +7,7 @@ use crate::decode::RowsKind;
 use crate::encode::{Batch, EncodeErrorKind, MarkError, SplitError};
 use crate::position::FileOffset;
 use crate::selection::TableName;
-use crate::state::{Split, SplitTable};
+use crate::state::{Split, SplitTable, TransactionIdentity};
 
 const ID: &str = "11111111-1111-1111-1111-111111111111:5";
 
@@ -42,6 +42,7 @@ fn split(rows: u64) -> Split {
     let name = TableName::new("shop", "t");
     Split {
         id: ID.into(),
+        identity: TransactionIdentity::of(&transaction(Some(5))).unwrap(),
         parts: 1,
         tables: vec![SplitTable { name, rows }],
     }
