@@ -1,4 +1,4 @@
-//! Topics: made, described, listed; and what the tests of this folder share.
+//! The Kafka cluster that the tests share, and what it says of topics.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -7,34 +7,66 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use binlog_bridge::sink::kafka::{KafkaLog, KafkaSettings};
-use binlog_bridge::sink::log::{Log, LogErrorKind, NewTopic};
-use binlog_bridge_core::encode::TopicPartition;
+use binlog_bridge::sink::log::{Isolation, Log, LogErrorKind};
+use binlog_bridge::sink::reader::{ReadEvent, Start, TopicReader};
 
-#[tokio::test]
-async fn a_topic_made_again_has_another_id() {
-    let mut log = KafkaLog::new(settings(&name())).unwrap();
-    let topic = make_topic(3).await;
-    let before = log.describe_topic(&topic).await.unwrap().unwrap();
-    assert_eq!((before.partitions, before.id.len()), (3, 22));
-    let same = log.describe_topic(&topic).await.unwrap().unwrap();
-    assert_eq!(before, same);
+use crate::log::{Cluster, Pair, new_topic};
 
-    delete_topic(&topic);
-    let until = Instant::now() + Duration::from_secs(20);
-    while log.describe_topic(&topic).await.unwrap().is_some() {
-        assert!(Instant::now() < until, "the topic is still there");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+/// The cluster as one test sees it.
+pub(crate) struct KafkaCluster {
+    transactional_id: String,
+}
+
+impl Cluster for KafkaCluster {
+    type Log = KafkaLog;
+
+    async fn new() -> Self {
+        Self {
+            transactional_id: name(),
+        }
     }
-    log.create_topic(&new_topic(&topic, 3, &[])).await.unwrap();
-    let after = log.describe_topic(&topic).await.unwrap().unwrap();
-    assert_ne!(before.id, after.id);
+
+    fn log(&self) -> KafkaLog {
+        KafkaLog::new(settings(&self.transactional_id)).unwrap()
+    }
+
+    fn hasty_log(&self) -> KafkaLog {
+        let mut settings = settings(&self.transactional_id);
+        settings.transaction_timeout_ms = 1000;
+        KafkaLog::new(settings).unwrap()
+    }
+
+    fn log_elsewhere(&self) -> KafkaLog {
+        KafkaLog::new(settings(&name())).unwrap()
+    }
+
+    fn topic_name(&self) -> String {
+        name()
+    }
+
+    async fn delete_topic(&self, topic: &str) {
+        delete_topic(topic);
+    }
+
+    async fn read_partition(&self, topic: &str, partition: i32) -> Vec<Pair> {
+        let topics = vec![topic.to_owned()];
+        let mut reader = TopicReader::new(settings(&name()), topics, Start::Beginning).unwrap();
+        let mut pairs = Vec::new();
+        while let ReadEvent::Record(record) = reader.next().await.unwrap() {
+            if record.partition == partition {
+                pairs.push((record.key, record.value));
+            }
+        }
+        pairs
+    }
+
+    /// The broker compacts by itself, all but the segment that is written to.
+    fn compact(&self, _: &str) {}
 }
 
 #[tokio::test]
-async fn a_topic_that_is_there_already_is_no_error_and_a_wrong_one_is() {
+async fn a_wrong_topic_setting_is_a_matter_of_configuration() {
     let mut log = KafkaLog::new(settings(&name())).unwrap();
-    let topic = make_topic(1).await;
-    log.create_topic(&new_topic(&topic, 1, &[])).await.unwrap();
     let wrong = log
         .create_topic(&new_topic(&name(), 1, &[("retention.ms", "soon")]))
         .await;
@@ -42,23 +74,7 @@ async fn a_topic_that_is_there_already_is_no_error_and_a_wrong_one_is() {
 }
 
 #[tokio::test]
-async fn topics_are_listed_by_prefix() {
-    let mut log = KafkaLog::new(settings(&name())).unwrap();
-    let topic = make_topic(2).await;
-    let longer = format!("{topic}.more");
-    log.create_topic(&new_topic(&longer, 1, &[])).await.unwrap();
-    let expected = BTreeMap::from([(topic.clone(), 0), (longer, 0)]);
-    assert_eq!(log.list_topics(&topic).await.unwrap(), expected);
-    assert_eq!(
-        log.list_topics("no-such-prefix").await.unwrap(),
-        BTreeMap::new()
-    );
-    assert!(log.broker_count().await.unwrap() >= 1);
-}
-
-#[tokio::test]
-async fn asking_for_a_topic_does_not_make_it() {
-    use binlog_bridge::sink::log::Isolation;
+async fn asking_for_a_missing_topic_is_answered_soon() {
     let mut log = KafkaLog::new(settings(&name())).unwrap();
     let missing = name();
     assert_eq!(log.describe_topic(&missing).await.unwrap(), None);
@@ -74,7 +90,6 @@ async fn asking_for_a_topic_does_not_make_it() {
         "{:?}",
         started.elapsed()
     );
-    assert_eq!(log.describe_topic(&missing).await.unwrap(), None);
 }
 
 /// Settings for the broker under test.
@@ -111,25 +126,6 @@ pub(crate) async fn make_topic_with(partitions: i32, topic_settings: &[(&str, &s
         .await
         .unwrap();
     topic
-}
-
-pub(crate) fn new_topic(name: &str, partitions: i32, settings: &[(&str, &str)]) -> NewTopic {
-    NewTopic {
-        name: name.to_owned(),
-        partitions,
-        replication_factor: 1,
-        settings: settings
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect(),
-    }
-}
-
-pub(crate) fn partition(topic: &str, partition: i32) -> TopicPartition {
-    TopicPartition {
-        topic: topic.into(),
-        partition,
-    }
 }
 
 fn brokers() -> String {

@@ -1,30 +1,45 @@
-//! What the rest of the program takes for granted of a schema registry, tried on a real one.
-//!
-//! `BINLOG_BRIDGE_TEST_REGISTRY` is the base URL of its Confluent API.
-
-// The lint is for the connector: here a failed unwrap is the test's answer.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::let_underscore_must_use)]
+//! The schema registry that the tests share, and what a registry in working order cannot be brought to say.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use binlog_bridge::registry::{
     HttpRegistry, Registry, RegistryError, RegistryErrorKind, RegistrySettings,
 };
 use binlog_bridge::secret::Secret;
-use binlog_bridge::subjects::{SubjectError, ensure_subject};
 
-const ID: &str = r#"{"name":"id","type":"int"}"#;
-const NAME: &str = r#"{"name":"name","type":"string"}"#;
-const NAME_WITH_DEFAULT: &str = r#"{"name":"name","type":"string","default":""}"#;
+use super::cluster::name;
+use crate::registry::Catalog;
 
-fn real() -> HttpRegistry {
-    let url = std::env::var("BINLOG_BRIDGE_TEST_REGISTRY").expect(
-        "BINLOG_BRIDGE_TEST_REGISTRY is not set: start a schema registry and set it to the base URL of its \
-         Confluent API, such as http://127.0.0.1:18081/apis/ccompat/v7",
-    );
-    registry(&url, None)
+/// The registry as one test sees it.
+pub(crate) struct HttpCatalog {
+    registry: HttpRegistry,
+    subject: String,
+}
+
+impl Catalog for HttpCatalog {
+    type Registry = HttpRegistry;
+
+    async fn new() -> Self {
+        let url = std::env::var("BINLOG_BRIDGE_TEST_REGISTRY").expect(
+            "these tests need a schema registry: set BINLOG_BRIDGE_TEST_REGISTRY to the base URL of its \
+             Confluent API, such as http://127.0.0.1:18081/apis/ccompat/v7",
+        );
+        Self {
+            registry: registry(&url, None),
+            // Its characters need encoding in a path, the slash most of all.
+            subject: format!("contract/100%.{}-value", name()),
+        }
+    }
+
+    fn registry(&self) -> &HttpRegistry {
+        &self.registry
+    }
+
+    fn subject(&self) -> String {
+        self.subject.clone()
+    }
 }
 
 fn registry(url: &str, account: Option<(&str, &str)>) -> HttpRegistry {
@@ -37,160 +52,7 @@ fn registry(url: &str, account: Option<(&str, &str)>) -> HttpRegistry {
     .unwrap()
 }
 
-/// A subject of this run alone. Its characters need encoding in a path, the slash most of all.
-fn subject(test: &str) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
-    format!("contract/{test} 100%.{now}-value")
-}
-
-fn record(fields: &[&str]) -> String {
-    let fields = fields.join(",");
-    format!(r#"{{"type":"record","name":"Value","namespace":"t.d.o","fields":[{fields}]}}"#)
-}
-
-#[tokio::test]
-async fn the_same_schema_twice_gives_the_same_id() {
-    let (registry, subject, schema) = (real(), subject("twice"), record(&[ID]));
-    let first = ensure_subject(&registry, &subject, &schema).await.unwrap();
-    assert_eq!(
-        ensure_subject(&registry, &subject, &schema).await.unwrap(),
-        first
-    );
-    assert_eq!(registry.register(&subject, &schema).await.unwrap(), first);
-    assert_eq!(registry.schema_by_id(first).await.unwrap(), schema);
-    let newest = registry.latest(&subject).await.unwrap().unwrap();
-    assert_eq!((newest.id, newest.schema), (first, schema));
-}
-
-#[tokio::test]
-async fn the_same_schema_in_another_spelling_is_not_registered_again() {
-    let (registry, subject) = (real(), subject("spelling"));
-    let first = ensure_subject(&registry, &subject, &record(&[ID]))
-        .await
-        .unwrap();
-    let other = record(&[r#"{"type": {"type": "int"}, "name": "id"}"#]);
-    assert_eq!(
-        ensure_subject(&registry, &subject, &other).await.unwrap(),
-        first
-    );
-    assert_eq!(
-        registry.latest(&subject).await.unwrap().unwrap().schema,
-        record(&[ID])
-    );
-}
-
-#[tokio::test]
-async fn an_unknown_subject_has_no_latest_and_no_level_and_an_unknown_id_is_an_error() {
-    let (registry, subject) = (real(), subject("unknown"));
-    assert_eq!(registry.latest(&subject).await.unwrap(), None);
-    assert_eq!(registry.compatibility(&subject).await.unwrap(), None);
-    let error = registry.schema_by_id(987_654_321).await.unwrap_err();
-    assert_eq!(error.kind, RegistryErrorKind::Other);
-}
-
-#[tokio::test]
-async fn a_subject_we_made_is_backward() {
-    let (registry, subject) = (real(), subject("backward"));
-    ensure_subject(&registry, &subject, &record(&[ID]))
-        .await
-        .unwrap();
-    assert_eq!(
-        registry.compatibility(&subject).await.unwrap().as_deref(),
-        Some("BACKWARD")
-    );
-}
-
-#[tokio::test]
-async fn a_level_that_was_never_set_is_set_later() {
-    let (registry, subject, schema) = (real(), subject("level"), record(&[ID]));
-    let id = registry.register(&subject, &schema).await.unwrap();
-    assert_eq!(registry.compatibility(&subject).await.unwrap(), None);
-    assert_eq!(
-        ensure_subject(&registry, &subject, &schema).await.unwrap(),
-        id
-    );
-    assert_eq!(
-        registry.compatibility(&subject).await.unwrap().as_deref(),
-        Some("BACKWARD")
-    );
-}
-
-#[tokio::test]
-async fn a_level_somebody_else_set_stays() {
-    let (registry, subject, schema) = (real(), subject("full"), record(&[ID]));
-    ensure_subject(&registry, &subject, &schema).await.unwrap();
-    registry.set_compatibility(&subject, "FULL").await.unwrap();
-    ensure_subject(&registry, &subject, &schema).await.unwrap();
-    assert_eq!(
-        registry.compatibility(&subject).await.unwrap().as_deref(),
-        Some("FULL")
-    );
-    // Compatible for us; the registry knows that FULL also asks for the other direction.
-    let dropped = ensure_subject(&registry, &subject, &record(&[NAME_WITH_DEFAULT])).await;
-    assert!(
-        matches!(dropped, Err(SubjectError::Incompatible { .. })),
-        "{dropped:?}"
-    );
-}
-
-#[tokio::test]
-async fn an_incompatible_schema_is_refused_before_anything_is_registered() {
-    let (registry, subject) = (real(), subject("incompatible"));
-    let first = ensure_subject(&registry, &subject, &record(&[ID]))
-        .await
-        .unwrap();
-    // The registry would take anything now: the refusal is ours.
-    registry.set_compatibility(&subject, "NONE").await.unwrap();
-    let error = ensure_subject(&registry, &subject, &record(&[ID, NAME]))
-        .await
-        .unwrap_err();
-    let SubjectError::Incompatible { cause, .. } = error else {
-        panic!("{error}")
-    };
-    assert_eq!(cause, "field name: it is new and has no default");
-    assert_eq!(registry.latest(&subject).await.unwrap().unwrap().id, first);
-}
-
-#[tokio::test]
-async fn the_registry_refuses_an_incompatible_schema_by_itself_in_a_subject_we_made() {
-    let (registry, subject) = (real(), subject("refused"));
-    ensure_subject(&registry, &subject, &record(&[ID]))
-        .await
-        .unwrap();
-    let field = r#"{"name":"name","type":["string","null"]}"#;
-    let error = registry
-        .register(&subject, &record(&[ID, field]))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind, RegistryErrorKind::Incompatible, "{error}");
-}
-
-#[tokio::test]
-async fn a_column_added_with_a_default_is_registered_as_version_2() {
-    let (registry, subject) = (real(), subject("added"));
-    let first = ensure_subject(&registry, &subject, &record(&[ID]))
-        .await
-        .unwrap();
-    let schema = record(&[ID, NAME_WITH_DEFAULT]);
-    let second = ensure_subject(&registry, &subject, &schema).await.unwrap();
-    assert_ne!(first, second);
-    let newest = registry.latest(&subject).await.unwrap().unwrap();
-    assert_eq!((newest.id, newest.schema), (second, schema));
-}
-
-#[tokio::test]
-async fn a_text_that_is_no_schema_is_invalid() {
-    let error = real()
-        .register(&subject("invalid"), r#"{"type":"nonsense"}"#)
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind, RegistryErrorKind::Invalid, "{error}");
-}
-
-/// Answers every request with the same bytes, for what a registry in working order cannot be brought to say.
+/// Answers every request with the same bytes.
 fn server_that_answers(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -8,7 +8,8 @@ use binlog_bridge::sink::log::{Log, LogErrorKind};
 use binlog_bridge::sink::reader::{ReadEvent, ReadRecord, Start, TopicReader};
 use binlog_bridge_core::encode::Batch;
 
-use crate::topics::{make_topic, name, partition, settings};
+use super::cluster::{make_topic, name, settings};
+use crate::log::partition;
 
 #[tokio::test]
 async fn the_reader_yields_all_committed_records_then_waits_for_more() {

@@ -1,0 +1,205 @@
+//! What [`Registry`] promises, and with it `ensure_subject`.
+
+use binlog_bridge::registry::{Registry, RegistryErrorKind};
+use binlog_bridge::subjects::{SubjectError, ensure_subject};
+
+/// A schema registry, with a subject that is this test's own.
+pub(crate) trait Catalog {
+    type Registry: Registry;
+
+    async fn new() -> Self;
+
+    fn registry(&self) -> &Self::Registry;
+
+    /// The same name each time.
+    fn subject(&self) -> String;
+}
+
+hold_against_both_halves!(
+    Catalog: crate::real::HttpCatalog,
+    crate::simulated::SimCatalog,
+    [
+        the_same_schema_twice_gives_the_same_id,
+        the_same_schema_in_another_spelling_is_not_registered_again,
+        another_subject_with_the_same_schema_has_an_id_that_reads_as_that_schema,
+        an_unknown_subject_has_no_latest_and_no_level,
+        an_unknown_id_is_an_error,
+        a_subject_we_made_is_backward,
+        a_level_that_was_never_set_is_set_later,
+        a_level_somebody_else_set_stays,
+        a_level_that_is_none_is_invalid,
+        a_column_added_with_a_default_is_registered_as_the_newest_version,
+        an_older_version_registered_again_gives_its_old_id,
+        an_incompatible_schema_is_refused_before_anything_is_registered,
+        the_registry_refuses_an_incompatible_schema_by_itself_in_a_subject_we_made,
+        without_a_level_anything_is_registered,
+        a_text_that_is_no_schema_is_invalid,
+    ]
+);
+
+const ID: &str = r#"{"name":"id","type":"int"}"#;
+const NAME: &str = r#"{"name":"name","type":"string"}"#;
+const NAME_WITH_DEFAULT: &str = r#"{"name":"name","type":"string","default":""}"#;
+const NAME_WITHOUT_DEFAULT: &str = r#"{"name":"name","type":["string","null"]}"#;
+
+fn record(fields: &[&str]) -> String {
+    let fields = fields.join(",");
+    format!(r#"{{"type":"record","name":"Value","namespace":"t.d.o","fields":[{fields}]}}"#)
+}
+
+async fn level(registry: &impl Registry, subject: &str) -> Option<String> {
+    registry.compatibility(subject).await.unwrap()
+}
+
+async fn latest(registry: &impl Registry, subject: &str) -> (u32, String) {
+    let newest = registry.latest(subject).await.unwrap().unwrap();
+    (newest.id, newest.schema)
+}
+
+async fn the_same_schema_twice_gives_the_same_id<C: Catalog>(catalog: &mut C) {
+    let (registry, subject, schema) = (catalog.registry(), catalog.subject(), record(&[ID]));
+    let first = ensure_subject(registry, &subject, &schema).await.unwrap();
+    let again = ensure_subject(registry, &subject, &schema).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(registry.register(&subject, &schema).await.unwrap(), first);
+    assert_eq!(registry.schema_by_id(first).await.unwrap(), schema);
+    assert_eq!(latest(registry, &subject).await, (first, schema));
+}
+
+async fn the_same_schema_in_another_spelling_is_not_registered_again<C: Catalog>(catalog: &mut C) {
+    let (registry, subject, schema) = (catalog.registry(), catalog.subject(), record(&[ID]));
+    let first = ensure_subject(registry, &subject, &schema).await.unwrap();
+    let other = record(&[r#"{"type": {"type": "int"}, "name": "id"}"#]);
+    let again = ensure_subject(registry, &subject, &other).await.unwrap();
+    assert_eq!(again, first);
+    assert_eq!(latest(registry, &subject).await, (first, schema));
+}
+
+async fn another_subject_with_the_same_schema_has_an_id_that_reads_as_that_schema<C: Catalog>(
+    catalog: &mut C,
+) {
+    let (registry, subject, schema) = (catalog.registry(), catalog.subject(), record(&[ID]));
+    for subject in [&subject, &format!("{subject}-other")] {
+        let id = registry.register(subject, &schema).await.unwrap();
+        assert_eq!(registry.schema_by_id(id).await.unwrap(), schema);
+        assert_eq!(latest(registry, subject).await, (id, schema.clone()));
+    }
+}
+
+async fn an_unknown_subject_has_no_latest_and_no_level<C: Catalog>(catalog: &mut C) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    assert_eq!(registry.latest(&subject).await.unwrap(), None);
+    assert_eq!(level(registry, &subject).await, None);
+}
+
+async fn an_unknown_id_is_an_error<C: Catalog>(catalog: &mut C) {
+    let error = catalog.registry().schema_by_id(987_654_321).await;
+    assert_eq!(error.unwrap_err().kind, RegistryErrorKind::Other);
+}
+
+async fn a_subject_we_made_is_backward<C: Catalog>(catalog: &mut C) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    ensure_subject(registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    assert_eq!(level(registry, &subject).await.as_deref(), Some("BACKWARD"));
+}
+
+async fn a_level_that_was_never_set_is_set_later<C: Catalog>(catalog: &mut C) {
+    let (registry, subject, schema) = (catalog.registry(), catalog.subject(), record(&[ID]));
+    let id = registry.register(&subject, &schema).await.unwrap();
+    assert_eq!(level(registry, &subject).await, None);
+    let again = ensure_subject(registry, &subject, &schema).await.unwrap();
+    assert_eq!(again, id);
+    assert_eq!(level(registry, &subject).await.as_deref(), Some("BACKWARD"));
+}
+
+async fn a_level_somebody_else_set_stays<C: Catalog>(catalog: &mut C) {
+    let (registry, subject, schema) = (catalog.registry(), catalog.subject(), record(&[ID]));
+    ensure_subject(registry, &subject, &schema).await.unwrap();
+    registry.set_compatibility(&subject, "FULL").await.unwrap();
+    ensure_subject(registry, &subject, &schema).await.unwrap();
+    assert_eq!(level(registry, &subject).await.as_deref(), Some("FULL"));
+    // Compatible for us; the registry knows that FULL also asks for the other direction.
+    let dropped = ensure_subject(registry, &subject, &record(&[NAME_WITH_DEFAULT])).await;
+    assert!(
+        matches!(dropped, Err(SubjectError::Incompatible { .. })),
+        "{dropped:?}"
+    );
+}
+
+async fn a_level_that_is_none_is_invalid<C: Catalog>(catalog: &mut C) {
+    let (registry, subject, schema) = (catalog.registry(), catalog.subject(), record(&[ID]));
+    registry.register(&subject, &schema).await.unwrap();
+    let error = registry.set_compatibility(&subject, "SIDEWARD").await;
+    assert_eq!(error.unwrap_err().kind, RegistryErrorKind::Invalid);
+    assert_eq!(level(registry, &subject).await, None);
+}
+
+async fn a_column_added_with_a_default_is_registered_as_the_newest_version<C: Catalog>(
+    catalog: &mut C,
+) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    let first = ensure_subject(registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    let schema = record(&[ID, NAME_WITH_DEFAULT]);
+    let second = ensure_subject(registry, &subject, &schema).await.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(latest(registry, &subject).await, (second, schema));
+    let old = registry.schema_by_id(first).await.unwrap();
+    assert_eq!(old, record(&[ID]));
+}
+
+async fn an_older_version_registered_again_gives_its_old_id<C: Catalog>(catalog: &mut C) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    let (old, new) = (record(&[ID]), record(&[ID, NAME_WITH_DEFAULT]));
+    let first = registry.register(&subject, &old).await.unwrap();
+    registry.register(&subject, &new).await.unwrap();
+    assert_eq!(registry.register(&subject, &old).await.unwrap(), first);
+}
+
+async fn an_incompatible_schema_is_refused_before_anything_is_registered<C: Catalog>(
+    catalog: &mut C,
+) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    let first = ensure_subject(registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    // The registry would take anything now: the refusal is ours.
+    registry.set_compatibility(&subject, "NONE").await.unwrap();
+    let refused = ensure_subject(registry, &subject, &record(&[ID, NAME])).await;
+    let SubjectError::Incompatible { cause, .. } = refused.unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(cause, "field name: it is new and has no default");
+    assert_eq!(latest(registry, &subject).await, (first, record(&[ID])));
+}
+
+async fn the_registry_refuses_an_incompatible_schema_by_itself_in_a_subject_we_made<C: Catalog>(
+    catalog: &mut C,
+) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    ensure_subject(registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    let schema = record(&[ID, NAME_WITHOUT_DEFAULT]);
+    let error = registry.register(&subject, &schema).await.unwrap_err();
+    assert_eq!(error.kind, RegistryErrorKind::Incompatible, "{error}");
+}
+
+async fn without_a_level_anything_is_registered<C: Catalog>(catalog: &mut C) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    registry.register(&subject, &record(&[ID])).await.unwrap();
+    registry.set_compatibility(&subject, "NONE").await.unwrap();
+    let schema = record(&[NAME]);
+    let id = registry.register(&subject, &schema).await.unwrap();
+    assert_eq!(latest(registry, &subject).await, (id, schema));
+}
+
+async fn a_text_that_is_no_schema_is_invalid<C: Catalog>(catalog: &mut C) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    let error = registry.register(&subject, r#"{"type":"nonsense"}"#).await;
+    assert_eq!(error.unwrap_err().kind, RegistryErrorKind::Invalid);
+    assert_eq!(registry.latest(&subject).await.unwrap(), None);
+}
