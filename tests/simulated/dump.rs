@@ -6,39 +6,74 @@ use std::time::Duration;
 use binlog_bridge::source::{Dump, SourceError, Survey};
 use binlog_bridge_core::event::{EventBlock, Part};
 use binlog_bridge_core::position::{GtidSet, Position};
+use tokio::time::Instant;
 
 use crate::simulated::events::{self, event};
+use crate::simulated::faults::{Fault, Faults, Step};
+use crate::simulated::process::Process;
 use crate::simulated::random::Random;
 use crate::simulated::server::{Server, gtid};
 
 pub struct SimDump {
     server: Arc<Mutex<Server>>,
-    random: Random,
     network: Arc<Mutex<Network>>,
+    process: Process,
+    random: Random,
     open: Option<Open>,
 }
 
 /// How well the connection is.
 pub struct Network {
-    pub cuts_per_mille: u64,
+    pub faults: Faults,
     /// Events that arrive together at most.
     pub block_events_max: u64,
+    /// The first file that somebody may still read, for each dump that is open.
+    pub read_from: Vec<(Arc<str>, usize)>,
 }
 
 struct Open {
+    /// The run of the server that it is connected to.
+    run: u32,
     file: usize,
     event: usize,
-    /// What the server makes up before the first event.
+    /// What the server makes up before the next event.
     preamble: Vec<Vec<u8>>,
     skip: GtidSet,
+    /// When something was sent last.
+    last: Instant,
+    /// Nothing arrives any more, and the connection counts as broken then.
+    silent_until: Option<Instant>,
+}
+
+/// After so much silence the server sends a heartbeat.
+const HEARTBEAT_PERIOD: Duration = Duration::from_secs(10);
+/// After so much silence the connection counts as broken.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long the client waits for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+impl Network {
+    pub fn new(random: Random, faults_per_mille: u64) -> Self {
+        Self {
+            faults: Faults::new(random, faults_per_mille),
+            block_events_max: 8,
+            read_from: Vec::new(),
+        }
+    }
 }
 
 impl SimDump {
-    pub fn new(server: Arc<Mutex<Server>>, random: Random, network: Arc<Mutex<Network>>) -> Self {
+    pub fn new(
+        server: Arc<Mutex<Server>>,
+        network: Arc<Mutex<Network>>,
+        process: Process,
+        random: Random,
+    ) -> Self {
         Self {
             server,
-            random,
             network,
+            process,
+            random,
             open: None,
         }
     }
@@ -47,53 +82,74 @@ impl SimDump {
         work(&mut self.server.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn network(&self) -> (u64, u64) {
-        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        (network.cuts_per_mille, network.block_events_max)
+    fn network<T>(&self, work: impl FnOnce(&mut Network) -> T) -> T {
+        work(&mut self.network.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn request(&mut self) -> Result<(), SourceError> {
+    /// A request and its answer.
+    async fn request<T>(
+        &mut self,
+        step: Step,
+        name: &'static str,
+        work: impl FnOnce(&mut Server) -> T,
+    ) -> Result<T, SourceError> {
         tokio::time::sleep(Duration::from_millis(self.random.below(0..20))).await;
-        let (cuts, _) = self.network();
-        if self.random.per_mille(cuts) {
-            Err(lost())
-        } else {
-            Ok(())
+        self.process.point(name).await;
+        let is_down = |server: &mut Server| server.down_until.is_some_and(|at| at > Instant::now());
+        if self.server(is_down) {
+            return Err(lost());
+        }
+        let fault = self.network(|network| network.faults.meet(step));
+        match fault {
+            Some(Fault::Before) => return Err(lost()),
+            Some(Fault::Lazy) => tokio::time::sleep(Duration::from_secs(3)).await,
+            _ => {}
+        }
+        let answer = self.server(work);
+        match fault {
+            Some(Fault::After) => Err(lost()),
+            Some(Fault::Held) => {
+                let hold = self.network(|network| network.faults.hold());
+                tokio::time::sleep(hold.min(ANSWER_WITHIN)).await;
+                if hold < ANSWER_WITHIN {
+                    Ok(answer)
+                } else {
+                    Err(SourceError::Timeout {
+                        operation: name,
+                        limit: ANSWER_WITHIN,
+                    })
+                }
+            }
+            _ => Ok(answer),
         }
     }
 
     /// Takes what has arrived: some events, cut anywhere.
     fn take(&mut self, block: &mut EventBlock) -> bool {
-        let (_, most) = self.network();
+        let most = self.network(|network| network.block_events_max);
         let count = self.random.below(1..most + 1);
         let Some(mut open) = self.open.take() else {
             return false;
         };
-        for bytes in open.preamble.drain(..) {
-            block.push(Part::Whole, &[&bytes]);
-        }
         let mut left = count;
-        while left > 0 {
-            let next = self.server(|server| {
-                let file = &server.files[open.file];
-                let event = file.events.get(open.event)?;
-                open.event += 1;
-                if event.bytes[4] == events::ROTATE {
-                    (open.file, open.event) = (open.file + 1, 0);
-                }
-                let is_skipped = event
-                    .transaction
-                    .is_some_and(|n| open.skip.contains(&gtid(n)));
-                Some((!is_skipped).then(|| event.bytes.clone()))
-            });
-            match next {
-                None => break,
-                Some(None) => {}
-                Some(Some(bytes)) => {
+        loop {
+            for bytes in open.preamble.drain(..) {
+                block.push(Part::Whole, &[&bytes]);
+            }
+            if left == 0 {
+                break;
+            }
+            match self.server(|server| advance(&mut open, server)) {
+                Next::End => break,
+                Next::Skipped => {}
+                Next::Event(bytes) => {
                     self.push(block, &bytes);
                     left -= 1;
                 }
             }
+        }
+        if !block.is_empty() {
+            open.last = Instant::now();
         }
         self.open = Some(open);
         !block.is_empty()
@@ -110,6 +166,69 @@ impl SimDump {
         block.push(Part::Middle, &[middle]);
         block.push(Part::Last, &[last]);
     }
+
+    /// The connection as it is now: open and heard, or an error that is due.
+    fn check(&mut self) -> Result<&mut Open, SourceError> {
+        let run = self.server(|server| server.run);
+        let now = Instant::now();
+        let silence = SourceError::Timeout {
+            operation: "wait for events",
+            limit: SILENCE_MAX,
+        };
+        match self.open.take() {
+            None => Err(lost()),
+            Some(open) if open.silent_until.is_some_and(|until| until <= now) => Err(silence),
+            // Of a connection that is half open the end is not heard of.
+            Some(open) if open.run != run && open.silent_until.is_none() => Err(lost()),
+            Some(open) => Ok(self.open.insert(open)),
+        }
+    }
+
+    fn forget(&self) {
+        let name = &self.process.name;
+        self.network(|network| network.read_from.retain(|(who, _)| who != name));
+    }
+}
+
+impl Drop for SimDump {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+enum Next {
+    End,
+    Skipped,
+    Event(Vec<u8>),
+}
+
+/// Goes to the next event of the binlog, and to the next file after the last event of one.
+fn advance(open: &mut Open, server: &Server) -> Next {
+    let file = &server.files[open.file];
+    let Some(event) = file.events.get(open.event) else {
+        if open.file + 1 == server.files.len() {
+            return Next::End;
+        }
+        (open.file, open.event) = (open.file + 1, 0);
+        let name = &server.files[open.file].name;
+        open.preamble
+            .push(event_of(events::ROTATE, &events::rotate(name, 4)));
+        return Next::Event(open.preamble.remove(0));
+    };
+    open.event += 1;
+    let is_skipped = event
+        .transaction
+        .is_some_and(|number| open.skip.contains(&gtid(number)));
+    if is_skipped {
+        Next::Skipped
+    } else {
+        Next::Event(event.bytes.clone())
+    }
+}
+
+/// An event that the server makes up.
+fn event_of(event_type: u8, body: &[u8]) -> Vec<u8> {
+    event(event_type, None, body)
 }
 
 fn lost() -> SourceError {
@@ -121,42 +240,46 @@ fn lost() -> SourceError {
     }
 }
 
+fn begin(server: &Server, position: &Position) -> Result<Open, SourceError> {
+    let (file, event) = server.find(position)?;
+    let name = &server.files[file].name;
+    let start = match server.files[file].events.get(event) {
+        // Without an offset a dump begins with the file's first byte.
+        Some(_) if event == 0 => 4,
+        Some(event) => event.start,
+        None => server.files[file].size(),
+    };
+    let mut preamble = vec![events::first_rotate(name, start)];
+    if event > 0 {
+        let body = events::format_description(0);
+        preamble.push(event_of(events::FORMAT_DESCRIPTION, &body));
+    }
+    Ok(Open {
+        run: server.run,
+        file,
+        event,
+        preamble,
+        skip: position.gtid_set().cloned().unwrap_or_default(),
+        last: Instant::now(),
+        silent_until: None,
+    })
+}
+
 impl Dump for SimDump {
     async fn survey(&mut self) -> Result<Survey, SourceError> {
-        self.request().await?;
-        Ok(self.server(Server::survey))
+        self.request(Step::Survey, "survey", Server::survey).await
     }
 
     async fn open(&mut self, position: &Position) -> Result<(), SourceError> {
         self.open = None;
-        self.request().await?;
-        let open = self.server(|server| {
-            let (file, mut event_number) = server.find(position);
-            let name = &server.files[file].name;
-            let start = server.files[file]
-                .events
-                .get(event_number)
-                .map(|event| event.start);
-            let start = start.unwrap_or(server.current().offset);
-            let mut preamble = vec![event(events::ROTATE, None, &events::rotate(name, start))];
-            if event_number > 0 {
-                let body = events::format_description(0);
-                preamble.push(event(events::FORMAT_DESCRIPTION, None, &body));
-            }
-            let last = server.files[file].events.last().unwrap();
-            let is_past_end = event_number == server.files[file].events.len();
-            let (mut file, is_over) = (file, last.bytes[4] == events::ROTATE);
-            if is_past_end && is_over {
-                (file, event_number) = (file + 1, 0);
-            }
-            let skip = position.gtid_set().cloned().unwrap_or_default();
-            Open {
-                file,
-                event: event_number,
-                preamble,
-                skip,
-            }
-        });
+        self.forget();
+        let open = self
+            .request(Step::Open, "open the dump", |server| {
+                begin(server, position)
+            })
+            .await??;
+        let reader = (Arc::clone(&self.process.name), open.file);
+        self.network(|network| network.read_from.push(reader));
         self.open = Some(open);
         Ok(())
     }
@@ -164,17 +287,36 @@ impl Dump for SimDump {
     async fn next(&mut self, block: &mut EventBlock) -> Result<(), SourceError> {
         let grown = self.server(|server| Arc::clone(&server.grown));
         tokio::time::sleep(Duration::from_millis(self.random.below(0..8))).await;
+        self.process.point("events").await;
+        match self.network(|network| network.faults.meet(Step::Next)) {
+            Some(Fault::Hang) => {
+                let until = Instant::now() + SILENCE_MAX;
+                if let Some(open) = &mut self.open {
+                    open.silent_until.get_or_insert(until);
+                }
+            }
+            Some(_) => self.open = None,
+            None => {}
+        }
         loop {
             let notified = grown.notified();
-            let (cuts, _) = self.network();
-            if self.open.is_none() || self.random.per_mille(cuts) {
-                self.open = None;
-                return Err(lost());
+            let open = self.check()?;
+            if let Some(until) = open.silent_until {
+                tokio::time::sleep_until(until).await;
+                continue;
             }
+            let beat = open.last + HEARTBEAT_PERIOD;
             if self.take(block) {
                 return Ok(());
             }
-            notified.await;
+            if tokio::time::timeout_at(beat, notified).await.is_err() {
+                let end = self.server(|server| server.current());
+                block.push(Part::Whole, &[&events::heartbeat(&end.file, end.offset)]);
+                if let Some(open) = &mut self.open {
+                    open.last = Instant::now();
+                }
+                return Ok(());
+            }
         }
     }
 }

@@ -6,12 +6,22 @@
 
 // The lints are for the connector: here a failed unwrap is the test's answer, and no byte comes from outside.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::let_underscore_must_use)]
+#![allow(
+    clippy::clone_on_ref_ptr,
+    reason = "columns are shared, which nobody needs to see"
+)]
 #![allow(missing_docs, reason = "a test has no users")]
 
 pub mod broker;
 pub mod dump;
 pub mod events;
+pub mod faults;
+pub mod history;
 pub mod log;
+pub mod partitions;
+pub mod process;
 pub mod random;
 pub mod registry;
 pub mod server;
+pub mod table;
+pub mod trace;

@@ -1,15 +1,22 @@
 //! A schema registry in memory: ids by subject and text, and requests that fail.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use binlog_bridge::registry::{RegisteredSchema, Registry, RegistryError, RegistryErrorKind};
+use binlog_bridge::subjects::{compare, parse_schema};
 
+use crate::simulated::faults::{Fault, Faults, Step};
+use crate::simulated::process::Process;
 use crate::simulated::random::Random;
+use crate::simulated::trace::Trace;
 
+/// One process's way to the registry.
+#[derive(Clone)]
 pub struct SimRegistry {
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
+    process: Process,
 }
 
 struct Inner {
@@ -17,24 +24,54 @@ struct Inner {
     subjects: BTreeMap<String, Vec<RegisteredSchema>>,
     levels: BTreeMap<String, String>,
     random: Random,
-    faults_per_mille: u64,
+    faults: Faults,
+    /// What every request is refused with.
+    refused: Option<RegistryErrorKind>,
 }
 
+/// How long a client waits for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
 impl SimRegistry {
-    pub fn new(random: Random, faults_per_mille: u64) -> Self {
-        let (subjects, levels) = (BTreeMap::new(), BTreeMap::new());
+    pub fn new(mut random: Random, faults_per_mille: u64) -> Self {
+        let faults = Faults::new(random.fork(), faults_per_mille);
+        let inner = Inner {
+            subjects: BTreeMap::new(),
+            levels: BTreeMap::new(),
+            random,
+            faults,
+            refused: None,
+        };
         Self {
-            inner: Mutex::new(Inner {
-                subjects,
-                levels,
-                random,
-                faults_per_mille,
-            }),
+            inner: Arc::new(Mutex::new(inner)),
+            process: Process::new("registry", Trace::default()),
         }
     }
 
-    pub fn end_faults(&self) {
-        self.with(|inner| inner.faults_per_mille = 0);
+    /// The same registry, as another process sees it.
+    pub fn of(&self, process: Process) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            process,
+        }
+    }
+
+    pub fn faults<T>(&self, work: impl FnOnce(&mut Faults) -> T) -> T {
+        self.with(|inner| work(&mut inner.faults))
+    }
+
+    /// Refuses every request from now on, or none.
+    pub fn refuse(&self, refused: Option<RegistryErrorKind>) {
+        self.with(|inner| inner.refused = refused);
+    }
+
+    /// The text of a schema by its id.
+    pub fn schema(&self, id: u32) -> Option<String> {
+        self.with(|inner| {
+            let mut all = inner.subjects.values().flatten();
+            all.find(|version| version.id == id)
+                .map(|version| version.schema.clone())
+        })
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
@@ -47,23 +84,76 @@ impl SimRegistry {
         operation: &str,
         work: impl FnOnce(&mut Inner) -> T,
     ) -> Result<T, RegistryError> {
+        let failed = |kind| error(operation, kind);
         let pause = self.with(|inner| inner.random.below(0..20));
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        let rate = self.with(|inner| inner.faults_per_mille);
-        let failed = RegistryError {
-            operation: operation.to_owned(),
-            kind: RegistryErrorKind::Unreachable,
-            message: "simulated".to_owned(),
-        };
-        if self.with(|inner| inner.random.per_mille(rate)) {
-            return Err(failed);
+        self.process.point(operation).await;
+        if let Some(kind) = self.with(|inner| inner.refused) {
+            return Err(failed(kind));
+        }
+        let fault = self.with(|inner| inner.faults.meet(Step::Registry));
+        match fault {
+            Some(Fault::Before) => return Err(failed(RegistryErrorKind::Unreachable)),
+            Some(Fault::Lazy) => tokio::time::sleep(Duration::from_secs(3)).await,
+            _ => {}
         }
         let answer = self.with(work);
-        if self.with(|inner| inner.random.per_mille(rate)) {
-            Err(failed)
-        } else {
-            Ok(answer)
+        self.process.point(operation).await;
+        match fault {
+            Some(Fault::After) => Err(failed(RegistryErrorKind::Unreachable)),
+            Some(Fault::Held) => {
+                let hold = self.with(|inner| inner.faults.hold());
+                tokio::time::sleep(hold.min(REQUEST_TIMEOUT)).await;
+                if hold < REQUEST_TIMEOUT {
+                    Ok(answer)
+                } else {
+                    Err(failed(RegistryErrorKind::Unreachable))
+                }
+            }
+            _ => Ok(answer),
         }
+    }
+}
+
+impl Inner {
+    /// What a registry finds wrong with a schema, given the subject's level and its newest schema.
+    fn check(&self, subject: &str, schema: &str) -> Result<(), RegistryErrorKind> {
+        parse_schema(schema).map_err(|_| RegistryErrorKind::Invalid)?;
+        let newest = self.subjects.get(subject).and_then(|all| all.last());
+        let level = self.levels.get(subject).map(String::as_str);
+        let (Some(newest), Some("BACKWARD" | "FULL")) = (newest, level) else {
+            return Ok(());
+        };
+        let forward = compare(subject, schema, &newest.schema);
+        compare(subject, &newest.schema, schema)
+            .and_then(|change| {
+                if level == Some("FULL") {
+                    forward
+                } else {
+                    Ok(change)
+                }
+            })
+            .map_err(|_| RegistryErrorKind::Incompatible)?;
+        Ok(())
+    }
+}
+
+/// The levels that a registry knows.
+const LEVELS: [&str; 7] = [
+    "NONE",
+    "BACKWARD",
+    "BACKWARD_TRANSITIVE",
+    "FORWARD",
+    "FORWARD_TRANSITIVE",
+    "FULL",
+    "FULL_TRANSITIVE",
+];
+
+fn error(operation: &str, kind: RegistryErrorKind) -> RegistryError {
+    RegistryError {
+        operation: operation.to_owned(),
+        kind,
+        message: "simulated".to_owned(),
     }
 }
 
@@ -79,20 +169,24 @@ impl Registry for SimRegistry {
     }
 
     async fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        let operation = "register";
         let work = |inner: &mut Inner| {
             let known: usize = inner.subjects.values().map(Vec::len).sum();
-            let versions = inner.subjects.entry(subject.to_owned()).or_default();
-            if let Some(same) = versions.iter().find(|version| version.schema == schema) {
-                return same.id;
+            let mut versions = inner.subjects.get(subject).into_iter().flatten();
+            if let Some(same) = versions.find(|version| version.schema == schema) {
+                return Ok(same.id);
             }
+            inner.check(subject, schema)?;
+            let versions = inner.subjects.entry(subject.to_owned()).or_default();
             let id = u32::try_from(known + 1).unwrap();
             versions.push(RegisteredSchema {
                 id,
                 schema: schema.to_owned(),
             });
-            id
+            Ok(id)
         };
-        self.request("register", work).await
+        let answer = self.request(operation, work).await?;
+        answer.map_err(|kind| error(operation, kind))
     }
 
     async fn compatibility(&self, subject: &str) -> Result<Option<String>, RegistryError> {
@@ -101,23 +195,24 @@ impl Registry for SimRegistry {
     }
 
     async fn set_compatibility(&self, subject: &str, level: &str) -> Result<(), RegistryError> {
+        let operation = "set_compatibility";
+        if !LEVELS.contains(&level) {
+            return Err(error(operation, RegistryErrorKind::Invalid));
+        }
         let work = |inner: &mut Inner| {
             inner.levels.insert(subject.to_owned(), level.to_owned());
         };
-        self.request("set_compatibility", work).await
+        self.request(operation, work).await
     }
 
     async fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
         let work = |inner: &mut Inner| {
-            inner
-                .subjects
-                .values()
-                .flatten()
-                .find(|version| version.id == id)
-                .map(|v| v.schema.clone())
+            let mut all = inner.subjects.values().flatten();
+            all.find(|version| version.id == id)
+                .map(|version| version.schema.clone())
         };
-        self.request("schema_by_id", work)
-            .await
-            .map(Option::unwrap_or_default)
+        let operation = "schema_by_id";
+        let found = self.request(operation, work).await?;
+        found.ok_or_else(|| error(operation, RegistryErrorKind::Other))
     }
 }

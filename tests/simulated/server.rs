@@ -1,28 +1,53 @@
-//! A MySQL server in memory: a history of source transactions and the binlog files that hold it.
+//! A MySQL server in memory: its binlog files, what it says of itself, and what becomes of its binlog.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use binlog_bridge::source::Survey;
-use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
+use binlog_bridge::source::{SourceError, Survey};
+use binlog_bridge_core::position::{FileOffset, Gtid, GtidSet, GtidSource, Position, Uuid};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::simulated::events::{self, Row, event};
+use crate::simulated::events::{self, event};
 use crate::simulated::random::Random;
+use crate::simulated::table::{Change, Table};
 
+/// Tables that there are from the beginning.
 pub const TABLES: [&str; 2] = ["t", "u"];
-const NOISE_TABLE_ID: u64 = 99;
+const FIRST_TABLE_ID: u64 = 10;
 
 pub struct Server {
-    gtid_on: bool,
+    pub gtid_on: bool,
     pub files: Vec<File>,
+    /// Index of the oldest file that is not purged.
+    pub first: usize,
+    /// All that was executed since the binlog was begun.
     pub history: Vec<SourceTransaction>,
-    random: Random,
-    rows: BTreeMap<(usize, i32), i32>,
-    changes: i32,
+    /// Source transactions that a crash left without an end: they never happened.
+    pub dead: Vec<SourceTransaction>,
+    /// The history that was followed, once the binlog was begun anew.
+    pub past: Option<Past>,
+    pub tables: Vec<Table>,
+    pub(super) random: Random,
+    /// How often `grow` executes a statement that changes a definition.
+    pub ddl_per_mille: u64,
+    pub(super) changes: i32,
+    /// Where the source transaction at hand begins.
+    pub(super) begun: FileOffset,
+    pub(super) clock_us: u64,
+    pub(super) next_table_id: u64,
     pub grown: Arc<Notify>,
+    /// Counts starts and resets: connections live for one.
+    pub run: u32,
+    /// It takes no connection before.
+    pub down_until: Option<Instant>,
     /// How often it was asked who it is.
     pub surveys: u32,
+}
+
+/// A history, and where its binlog ended.
+pub struct Past {
+    pub history: Vec<SourceTransaction>,
+    pub end: FileOffset,
 }
 
 pub struct File {
@@ -40,14 +65,28 @@ pub struct Event {
 pub struct SourceTransaction {
     /// The records that its rows become.
     pub changes: Vec<Change>,
+    /// Where its first event begins.
+    pub first: FileOffset,
     pub end: FileOffset,
+    /// No two transactions have the same, not even of two histories.
+    pub commit_time_us: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    pub table: usize,
-    pub before: Option<Row>,
-    pub after: Option<Row>,
+/// How a server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    Clean,
+    Crash,
+    /// A crash that leaves the beginning of a source transaction in the binlog.
+    CrashInGroup,
+}
+
+impl File {
+    /// Where it ends.
+    pub fn size(&self) -> u64 {
+        let end = |event: &Event| event.start + u64::try_from(event.bytes.len()).unwrap();
+        self.events.last().map_or(4, end)
+    }
 }
 
 impl Server {
@@ -55,11 +94,20 @@ impl Server {
         let mut server = Self {
             gtid_on,
             files: Vec::new(),
+            first: 0,
             history: Vec::new(),
+            dead: Vec::new(),
+            past: None,
+            tables: TABLES.map(Table::new).into(),
             random,
-            rows: BTreeMap::new(),
+            ddl_per_mille: 0,
             changes: 0,
+            begun: FileOffset::default(),
+            clock_us: 1_700_000_000_000_000,
+            next_table_id: FIRST_TABLE_ID,
             grown: Arc::new(Notify::new()),
+            run: 0,
+            down_until: None,
             surveys: 0,
         };
         server.new_file(1);
@@ -72,14 +120,12 @@ impl Server {
             name,
             events: Vec::new(),
         });
-        self.write(
-            events::FORMAT_DESCRIPTION,
-            &events::format_description(created),
-            None,
-        );
+        let body = events::format_description(created);
+        self.write(events::FORMAT_DESCRIPTION, &body, None);
+        self.write(events::PREVIOUS_GTIDS, &[0; 8], None);
     }
 
-    fn write(&mut self, event_type: u8, body: &[u8], transaction: Option<usize>) {
+    pub(super) fn write(&mut self, event_type: u8, body: &[u8], transaction: Option<usize>) {
         let start = self.current().offset;
         let bytes = event(event_type, Some(start), body);
         let file = self.files.last_mut().unwrap();
@@ -93,252 +139,228 @@ impl Server {
     /// The end of the binlog.
     pub fn current(&self) -> FileOffset {
         let file = self.files.last().unwrap();
-        let end = |event: &Event| event.start + u64::try_from(event.bytes.len()).unwrap();
         FileOffset {
             file: file.name.clone(),
-            offset: file.events.last().map_or(4, end),
+            offset: file.size(),
         }
     }
 
-    /// Executes one more source transaction: mostly a small one, now and then a large one, one of a table that
-    /// is not selected, or the beginning of another binlog file.
-    pub fn grow(&mut self) {
-        if self.random.per_mille(60) {
-            let next = format!("binlog.{:06}", self.files.len() + 1);
-            self.write(events::ROTATE, &events::rotate(&next, 4), None);
-            self.new_file(0);
-        }
-        let (rows_events, is_noise) = match self.random.below(0..10) {
-            0 | 1 => (1, true),
-            2 => (self.random.below(10..30), false),
-            _ => (self.random.below(1..4), false),
-        };
-        self.transaction(rows_events, is_noise);
-    }
-
-    pub fn transaction(&mut self, rows_events: u64, is_noise: bool) {
-        let number = self.history.len();
-        let id = Some(number);
-        let event_type = if self.gtid_on {
-            events::GTID
-        } else {
-            events::ANONYMOUS_GTID
-        };
-        self.write(event_type, &events::gtid(sequence(number)), id);
-        self.write(events::QUERY, &events::query("BEGIN"), id);
-        let mut changes = Vec::new();
-        for _ in 0..rows_events {
-            if is_noise {
-                self.write(
-                    events::TABLE_MAP,
-                    &events::table_map(NOISE_TABLE_ID, "other", "n"),
-                    id,
-                );
-                let body = events::rows(events::WRITE_ROWS, NOISE_TABLE_ID, &[(1, 1)]);
-                self.write(events::WRITE_ROWS, &body, id);
-            } else {
-                self.rows_event(id, &mut changes);
-            }
-        }
-        self.write(events::XID, &sequence(number).to_le_bytes(), id);
-        self.history.push(SourceTransaction {
-            changes,
-            end: self.current(),
-        });
+    /// FLUSH LOGS
+    pub fn rotate(&mut self) {
+        let next = format!("binlog.{:06}", self.files.len() + 1);
+        self.write(events::ROTATE, &events::rotate(&next, 4), None);
+        self.new_file(0);
         self.grown.notify_waiters();
     }
 
-    fn rows_event(&mut self, id: Option<usize>, changes: &mut Vec<Change>) {
-        let table = usize::try_from(self.random.below(0..2)).unwrap();
-        let table_id = 10 + u64::try_from(table).unwrap();
-        let kind = self.random.below(0..3);
-        let mut images = Vec::new();
-        for _ in 0..self.random.below(1..5) {
-            let key = i32::try_from(self.random.below(0..12)).unwrap();
-            self.changes += 1;
-            let new = (key, self.changes);
-            match (kind, self.rows.remove(&(table, key))) {
-                (1, Some(v)) => {
-                    images.push((key, v));
-                    changes.push(Change {
-                        table,
-                        before: Some((key, v)),
-                        after: None,
-                    });
-                }
-                (2, Some(v)) => {
-                    let old = (key, v);
-                    let new = self.update(table, old);
-                    images.extend([old, new]);
-                    changes.extend(changes_of_update(table, old, new));
-                }
-                // An insert; a row that is there already is replaced, which no server logs so, but which keeps
-                // the history simple.
-                (0, _) => {
-                    self.rows.insert((table, key), new.1);
-                    images.push(new);
-                    changes.push(Change {
-                        table,
-                        before: None,
-                        after: Some(new),
-                    });
-                }
-                (_, None) | (_, Some(_)) => {}
-            }
+    /// Ends all connections, and begins another run of the server.
+    pub fn restart(&mut self, how: Shutdown) {
+        match how {
+            Shutdown::Clean => self.write(events::STOP, &[], None),
+            Shutdown::Crash => {}
+            Shutdown::CrashInGroup => self.dead_group(),
         }
-        if images.is_empty() {
-            return;
-        }
-        let event_type = [events::WRITE_ROWS, events::DELETE_ROWS, events::UPDATE_ROWS]
-            [usize::try_from(kind).unwrap()];
-        self.write(
-            events::TABLE_MAP,
-            &events::table_map(table_id, "shop", TABLES[table]),
-            id,
-        );
-        self.write(event_type, &events::rows(event_type, table_id, &images), id);
+        self.new_file(1_700_000_000);
+        self.next_table_id = FIRST_TABLE_ID;
+        self.tables.iter_mut().for_each(|table| table.id = None);
+        self.cut();
     }
 
-    /// Now and then an update moves a row to another key.
-    fn update(&mut self, table: usize, (key, _): Row) -> Row {
-        let free = key + 100;
-        let is_move = self.random.per_mille(200) && !self.rows.contains_key(&(table, free));
-        let new = (if is_move { free } else { key }, self.changes);
-        self.rows.insert((table, new.0), new.1);
-        new
+    /// How a source transaction is called: by its number in the history, or by its place.
+    pub fn name_of(&self, number: usize, source: &SourceTransaction) -> String {
+        match self.gtid_on {
+            true => gtid(number).to_string(),
+            false => format!("file={},pos={}", source.first.file, source.first.offset),
+        }
+    }
+
+    /// RESET MASTER: the binlog begins anew, with the same names and numbers.
+    pub fn reset(&mut self) {
+        let end = self.current();
+        let history = std::mem::take(&mut self.history);
+        self.past.get_or_insert(Past { history, end });
+        self.files.clear();
+        self.first = 0;
+        self.new_file(0);
+        self.cut();
+    }
+
+    /// Ends all connections.
+    pub fn cut(&mut self) {
+        self.run += 1;
+        self.grown.notify_waiters();
+    }
+
+    /// PURGE BINARY LOGS TO: deletes the files before that index.
+    pub fn purge(&mut self, first: usize) {
+        self.first = self.first.max(first.min(self.files.len() - 1));
+    }
+
+    /// The number of source transactions whose binlog is gone.
+    fn purged(&self) -> usize {
+        // By their ends: what a crash has left without one never happened.
+        let oldest = &self.files[self.first].name;
+        self.history
+            .iter()
+            .take_while(|source| source.end.file < *oldest)
+            .count()
     }
 
     pub fn survey(&mut self) -> Survey {
         self.surveys += 1;
-        let executed = self.history.len();
-        let gtid_executed = match executed {
+        let set = |count: usize| match count {
             0 => String::new(),
-            last => format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{last}"),
+            _ if !self.gtid_on => String::new(),
+            1 => format!("{}:1", events::UUID_TEXT),
+            last => format!("{}:1-{last}", events::UUID_TEXT),
         };
+        let files = &self.files[self.first..];
         Survey {
             version: "8.0.31".to_owned(),
-            server_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".to_owned(),
+            server_uuid: events::UUID_TEXT.to_owned(),
             log_bin: true,
             binlog_format: "ROW".to_owned(),
             binlog_row_image: "FULL".to_owned(),
             binlog_row_metadata: Some("FULL".to_owned()),
             gtid_on: self.gtid_on,
-            gtid_executed: if self.gtid_on {
-                gtid_executed
-            } else {
-                String::new()
-            },
-            gtid_purged: String::new(),
+            gtid_executed: set(self.history.len()),
+            gtid_purged: set(self.purged()),
             lower_case_names: false,
-            first_file: self.files[0].name.clone(),
-            files: Vec::new(),
+            first_file: files[0].name.clone(),
+            files: files
+                .iter()
+                .map(|file| (file.name.clone(), file.size()))
+                .collect(),
             current: self.current(),
             databases: vec!["shop".to_owned()],
         }
     }
 
-    /// How many source transactions lie before the position.
-    pub fn covered(&self, position: &Position) -> usize {
-        match position.gtid_set() {
-            Some(set) => {
-                let count = (0..).find(|number| !set.contains(&gtid(*number))).unwrap();
-                let next = (count..count + 50).find(|number| set.contains(&gtid(*number)));
-                assert_eq!(next, None, "the set has a hole: {set}");
-                count
-            }
-            None => {
-                let at = position.at();
-                self.history
-                    .iter()
-                    .take_while(|transaction| transaction.end <= *at)
-                    .count()
-            }
+    /// The history that is to be published: nothing of a binlog that was begun anew.
+    pub fn published(&self) -> &[SourceTransaction] {
+        self.past
+            .as_ref()
+            .map_or(&self.history, |past| &past.history)
+    }
+
+    /// How many source transactions of it lie before the position.
+    ///
+    /// # Errors
+    /// If the position is none of this history.
+    pub fn covered(&self, position: &Position) -> Result<usize, String> {
+        let history = self.published();
+        let at = position.at();
+        if let Some(past) = &self.past
+            && *at > past.end
+        {
+            return Err(format!("{at} is after the end of the history"));
         }
+        let by_place = || history.iter().take_while(|one| one.end <= *at).count();
+        let Some(set) = position.gtid_set() else {
+            return Ok(by_place());
+        };
+        let count = (0..).find(|number| !set.contains(&gtid(*number))).unwrap();
+        let mut expected = GtidSet::default();
+        (0..count).for_each(|number| expected.add(&gtid(number)));
+        if *set != expected || count > history.len() {
+            let all = history.len();
+            return Err(format!("{set} is no beginning of the {all} transactions"));
+        }
+        Ok(count)
     }
 
     /// File and event that a dump begins with.
-    pub fn find(&self, position: &Position) -> (usize, usize) {
+    ///
+    /// # Errors
+    /// What a server answers to a position that it cannot serve.
+    pub fn find(&self, position: &Position) -> Result<(usize, usize), SourceError> {
         match position.gtid_set() {
-            Some(set) => (self.file_for(set), 0),
-            None => {
-                let at = position.at();
-                let file = self.files.iter().position(|file| file.name == at.file);
-                let file = file.expect("the file of a position exists");
-                let events = &self.files[file].events;
-                let event = events.iter().position(|event| event.start == at.offset);
-                let is_end = at.offset == self.end_of(file);
-                assert!(
-                    event.is_some() || is_end,
-                    "{at} is not where an event begins"
-                );
-                let event = event.unwrap_or(events.len());
-                let inside = events.get(event).is_some_and(|event| {
-                    event.transaction.is_some() && event.bytes[4] != first_event(self.gtid_on)
-                });
-                assert!(!inside, "{at} is inside of a source transaction");
-                (file, event)
+            Some(set) => {
+                if (0..self.purged()).any(|number| !set.contains(&gtid(number))) {
+                    return Err(refusal(
+                        "Cannot replicate because the source purged required binary logs. Replicate the \
+                         missing transactions from elsewhere, or provision a new replica from backup.",
+                    ));
+                }
+                if set.contains(&gtid(self.history.len())) {
+                    return Err(refusal(
+                        "Replica has more GTIDs than the source has, using the source's SERVER_UUID.",
+                    ));
+                }
+                Ok((self.file_for(set), 0))
             }
+            None => self.find_offset(position.at()),
         }
+    }
+
+    fn find_offset(&self, at: &FileOffset) -> Result<(usize, usize), SourceError> {
+        let file = (self.first..self.files.len()).find(|file| self.files[*file].name == at.file);
+        let file = file.ok_or_else(|| {
+            refusal("Could not find first log file name in binary log index file")
+        })?;
+        let events = &self.files[file].events;
+        let size = self.files[file].size();
+        if at.offset > size {
+            return Err(refusal(
+                "Client requested source to start replication from position > file size",
+            ));
+        }
+        let event = if at.offset == size {
+            Some(events.len())
+        } else {
+            events.iter().position(|event| event.start == at.offset)
+        };
+        // Every file begins with four bytes that are no event.
+        let event = event.ok_or_else(|| {
+            let name = &at.file;
+            let offset = at.offset;
+            refusal(&format!(
+                "bogus data in log event; the first event '{name}' at {offset}, the last event read from \
+                 './{name}' at 123, the last byte read from './{name}' at {offset}."
+            ))
+        })?;
+        let first = if self.gtid_on {
+            events::GTID
+        } else {
+            events::ANONYMOUS_GTID
+        };
+        let inside = events
+            .get(event)
+            .is_some_and(|event| event.transaction.is_some() && event.bytes[4] != first);
+        // A position of another history may lie anywhere.
+        let is_ours = self.past.is_none();
+        assert!(
+            !inside || !is_ours,
+            "{at} is inside of a source transaction"
+        );
+        Ok((file, event))
     }
 
     fn file_for(&self, set: &GtidSet) -> usize {
         let wanted = |event: &Event| event.transaction.is_some_and(|n| !set.contains(&gtid(n)));
-        let found = self
-            .files
-            .iter()
-            .position(|file| file.events.iter().any(wanted));
-        found.unwrap_or(self.files.len() - 1)
-    }
-
-    fn end_of(&self, file: usize) -> u64 {
-        let last = self.files[file].events.last().unwrap();
-        last.start + u64::try_from(last.bytes.len()).unwrap()
+        let mut files = self.first..self.files.len();
+        files
+            .find(|file| self.files[*file].events.iter().any(wanted))
+            .unwrap_or(self.files.len() - 1)
     }
 }
 
-fn first_event(gtid_on: bool) -> u8 {
-    if gtid_on {
-        events::GTID
-    } else {
-        events::ANONYMOUS_GTID
+/// The server's number for a dump that it does not begin.
+fn refusal(message: &str) -> SourceError {
+    SourceError::Server {
+        code: 1236,
+        message: message.to_owned(),
     }
-}
-
-fn changes_of_update(table: usize, old: Row, new: Row) -> Vec<Change> {
-    if old.0 == new.0 {
-        return vec![Change {
-            table,
-            before: Some(old),
-            after: Some(new),
-        }];
-    }
-    vec![
-        Change {
-            table,
-            before: Some(old),
-            after: None,
-        },
-        Change {
-            table,
-            before: None,
-            after: Some(new),
-        },
-    ]
-}
-
-fn sequence(number: usize) -> u64 {
-    u64::try_from(number).unwrap() + 1
 }
 
 /// The GTID of a source transaction, given its number from 0.
-pub fn gtid(number: usize) -> binlog_bridge_core::position::Gtid {
-    use binlog_bridge_core::position::{Gtid, GtidSource, Uuid};
+pub fn gtid(number: usize) -> Gtid {
     let source = GtidSource {
         uuid: Uuid(events::UUID),
         tag: None,
     };
     Gtid {
         source,
-        sequence: sequence(number),
+        sequence: u64::try_from(number).unwrap() + 1,
     }
 }

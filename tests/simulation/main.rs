@@ -8,13 +8,21 @@
 // The lints are for the connector: here a failed unwrap is the test's answer, and no byte comes from outside.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::let_underscore_must_use)]
 #![allow(
+    clippy::clone_on_ref_ptr,
+    reason = "columns are shared, which nobody needs to see"
+)]
+#![allow(
     clippy::disallowed_methods,
     reason = "killing a process is dropping its task"
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test has no users")]
 
 mod check;
+mod episode;
+mod instance;
+mod published;
 mod seeds;
+mod splits;
 mod supervisor;
 mod transactor;
 mod world;

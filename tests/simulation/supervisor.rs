@@ -9,7 +9,8 @@ use binlog_bridge::start::{Start, StartError};
 use binlog_bridge_core::state::{checkpoint_key, owner_key};
 
 use crate::world::{STATE, World};
-use binlog_bridge_tests::simulated::broker::{Fault, Scripted, Step};
+use binlog_bridge_tests::simulated::faults::{Fault, Scripted, Step};
+use binlog_bridge_tests::simulated::partitions::{Partition, Topic};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -131,7 +132,7 @@ fn an_instance_fenced_three_times_by_nobody_ends() {
         for _ in 0..3 {
             let fault = Fault::TimedOut;
             // The first append of each start is that of the owner.
-            world.broker().script.push(Scripted {
+            world.broker().faults.script.push(Scripted {
                 step: Step::Append,
                 after: 1,
                 fault,
@@ -174,9 +175,7 @@ fn data_without_a_checkpoint_is_refused() {
 }
 
 /// Publishes something, stops, changes the topics, and starts again.
-async fn restart_with(
-    change: impl Fn(&mut binlog_bridge_tests::simulated::broker::Topic),
-) -> (World, crate::world::Instance) {
+async fn restart_with(change: impl Fn(&mut Topic)) -> (World, crate::instance::Instance) {
     let mut world = World::calm(true);
     let instance = world.start();
     world.server().transaction(40, false);
@@ -213,7 +212,8 @@ fn a_topic_with_fewer_partitions_is_refused() {
 #[test]
 fn a_topic_with_more_partitions_keeps_to_those_in_use() {
     block_on(async {
-        let (world, _instance) = restart_with(|topic| topic.partitions.push(Vec::new())).await;
+        let (world, _instance) =
+            restart_with(|topic| topic.partitions.push(Partition::default())).await;
         world.caught_up(SOON).await.unwrap();
         assert_eq!(world.broker().high_watermark("sim.shop.t", 3), 0);
     });
@@ -285,7 +285,7 @@ fn a_source_transaction_of_many_batches_is_one_kafka_transaction_or_nothing() {
         }
         instance.kill().await;
         let appended = |partition| world.broker().high_watermark("sim.shop.t", partition);
-        assert!((0..3).map(appended).sum::<usize>() > 0);
+        assert!((0..3).map(appended).sum::<i64>() > 0);
         let committed_rows = |partition| world.broker().records("sim.shop.t", partition, 0).count();
         assert_eq!((0..3).map(committed_rows).sum::<usize>(), 0);
         let _instance = world.start();

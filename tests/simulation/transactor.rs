@@ -9,7 +9,8 @@ use binlog_bridge_core::encode::Batch;
 use binlog_bridge_core::state::owner_key;
 
 use crate::world::STATE;
-use binlog_bridge_tests::simulated::broker::{Broker, Fault, Scripted, Step};
+use binlog_bridge_tests::simulated::broker::{Broker, TRANSACTIONAL_ID};
+use binlog_bridge_tests::simulated::faults::{Fault, Scripted, Step};
 use binlog_bridge_tests::simulated::log::SimLog;
 use binlog_bridge_tests::simulated::random::Random;
 
@@ -34,7 +35,7 @@ impl Cluster {
     }
 
     fn fault(&self, step: Step, fault: Fault) {
-        self.broker().script.push(Scripted {
+        self.broker().faults.script.push(Scripted {
             step,
             after: 0,
             fault,
@@ -48,14 +49,15 @@ impl Cluster {
     /// Another program becomes the producer and commits one record of the state.
     fn rival_commits(&self, key: &str, value: Option<&str>) {
         let mut broker = self.broker();
-        let epoch = broker.init();
-        let transaction = broker.transaction(epoch).unwrap();
+        let epoch = broker.init_at_once(TRANSACTIONAL_ID, "rival");
+        let transaction = broker.transaction(TRANSACTIONAL_ID, epoch);
+        let transaction = transaction.ok().and_then(Result::ok).unwrap();
         let record = (
             Some(key.as_bytes().to_vec()),
             value.map(|value| value.as_bytes().to_vec()),
         );
-        assert!(broker.append(transaction, STATE, 0, record));
-        broker.send_end(epoch, true, Duration::ZERO);
+        assert_eq!(broker.append(transaction, STATE, 0, record), Ok(()));
+        broker.send_end(TRANSACTIONAL_ID, epoch, true, Duration::ZERO);
     }
 }
 

@@ -1,51 +1,44 @@
 //! A server, a cluster and a registry in memory, and instances of the connector between them.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use binlog_bridge::health::Health;
-use binlog_bridge::metrics::Metrics;
 use binlog_bridge::pipeline::Limits;
-use binlog_bridge::shutdown::{Shutdown, ShutdownTrigger, shutdown};
 use binlog_bridge::sink::topics::TopicSettings;
 use binlog_bridge::start::Start;
-use binlog_bridge::supervise::{Connections, Halt, Task, supervise};
+use binlog_bridge::supervise::{Connections, Task};
 use binlog_bridge_core::selection::Selection;
 use binlog_bridge_core::state::Owner;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, Sleep};
-
-use crate::check::check;
-use binlog_bridge_tests::simulated::broker::Broker;
+use binlog_bridge_tests::simulated::broker::{Broker, TRANSACTIONAL_ID};
 use binlog_bridge_tests::simulated::dump::{Network, SimDump};
+use binlog_bridge_tests::simulated::faults::{Fault, Faults};
 use binlog_bridge_tests::simulated::log::SimLog;
+use binlog_bridge_tests::simulated::process::Process;
 use binlog_bridge_tests::simulated::random::Random;
 use binlog_bridge_tests::simulated::registry::SimRegistry;
 use binlog_bridge_tests::simulated::server::Server;
+use binlog_bridge_tests::simulated::trace::Trace;
+use tokio::time::Instant;
+
+use crate::check::{Checker, SplitLimits};
+use crate::instance::Instance;
 
 pub const TASK: &str = "sim";
+/// How long the first records of a Kafka transaction may be on their way.
+const SLACK: Duration = Duration::from_secs(60);
 pub const STATE: &str = "binlog-bridge.sim.state";
 
 pub struct World {
     pub broker: Arc<Mutex<Broker>>,
     pub server: Arc<Mutex<Server>>,
     pub network: Arc<Mutex<Network>>,
-    pub registry: Arc<SimRegistry>,
+    pub registry: SimRegistry,
+    pub checker: Arc<Mutex<Checker>>,
     pub task: Task,
+    pub trace: Trace,
     random: Random,
-    started: u64,
-}
-
-/// One process of the connector.
-pub struct Instance {
-    pub name: String,
-    pub health: Health,
-    pub trigger: ShutdownTrigger,
-    frozen: Arc<Mutex<Option<Instant>>>,
-    process: JoinHandle<Result<(), Halt>>,
+    pub started: u64,
 }
 
 impl World {
@@ -55,19 +48,33 @@ impl World {
     }
 
     pub fn new(mut random: Random, gtid_on: bool, faults_per_mille: u64) -> Self {
-        let broker = Broker::new(random.fork(), faults_per_mille);
-        let server = Server::new(random.fork(), gtid_on);
-        let network = Network {
-            cuts_per_mille: faults_per_mille / 3,
-            block_events_max: 8,
-        };
+        let trace = Trace::default();
+        let mut broker = Broker::new(random.fork(), faults_per_mille);
+        broker.trace = trace.clone();
+        let server = Arc::new(Mutex::new(Server::new(random.fork(), gtid_on)));
+        let network = Network::new(random.fork(), faults_per_mille / 3);
         let registry = SimRegistry::new(random.fork(), faults_per_mille / 3);
+        let task = task();
+        let split_limits = SplitLimits {
+            bytes: task.limits.transaction_bytes_max,
+            open: broker.transaction_timeout / 2,
+            slack: SLACK,
+        };
+        let checker = Checker::new(TASK, Arc::clone(&server), registry.clone(), split_limits);
+        let checker = Arc::new(Mutex::new(checker));
+        let observer = Arc::clone(&checker);
+        broker.observer = Some(Box::new(move |index, transaction| {
+            let mut checker = observer.lock().unwrap_or_else(PoisonError::into_inner);
+            checker.committed(index, transaction);
+        }));
         Self {
             broker: Arc::new(Mutex::new(broker)),
-            server: Arc::new(Mutex::new(server)),
+            server,
             network: Arc::new(Mutex::new(network)),
-            registry: Arc::new(registry),
-            task: task(),
+            registry,
+            checker,
+            task,
+            trace,
             random,
             started: 0,
         }
@@ -83,63 +90,90 @@ impl World {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn network(&self) -> MutexGuard<'_, Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn checker(&self) -> MutexGuard<'_, Checker> {
+        self.checker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the faults of each seam.
+    pub fn faults(&self, change: impl Fn(&mut Faults)) {
+        change(&mut self.broker().faults);
+        change(&mut self.network().faults);
+        self.registry.faults(&change);
+    }
+
     pub fn end_faults(&self) {
-        self.broker().faults_per_mille = 0;
-        self.registry.end_faults();
-        self.network
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .cuts_per_mille = 0;
+        self.faults(|faults| faults.per_mille = 0);
+    }
+
+    /// How often each fault was made.
+    pub fn faults_made(&self) -> BTreeMap<Fault, u64> {
+        let mut sum = BTreeMap::new();
+        let mut add = |faults: &Faults| {
+            for (fault, count) in &faults.made {
+                *sum.entry(*fault).or_default() += count;
+            }
+        };
+        add(&self.broker().faults);
+        add(&self.network().faults);
+        self.registry.faults(|faults| add(faults));
+        sum
     }
 
     /// Starts a process, with an owner id of its own.
     pub fn start(&mut self) -> Instance {
         self.started += 1;
+        let limits = SplitLimits {
+            bytes: self.task.limits.transaction_bytes_max,
+            open: self.task.limits.transaction_time_max,
+            slack: SLACK,
+        };
+        self.checker().split_limits = limits;
         let name = format!("instance-{}", self.started);
         let mut task = self.task.clone();
         task.owner = Owner {
             instance: name.clone(),
             started_ts_ms: i64::try_from(self.started).unwrap(),
         };
-        let connections = self.connections(&name);
-        let (trigger, asked) = shutdown();
-        let health = Health::starting();
-        let run = run(task, connections, health.clone(), asked);
-        let frozen = Arc::new(Mutex::new(None));
-        let process = Freezer {
-            inner: Box::pin(run),
-            until: Arc::clone(&frozen),
-            sleep: None,
-        };
-        let process = tokio::spawn(process);
-        self.broker().note(&format!("{name} starts"));
-        Instance {
-            name,
-            health,
-            trigger,
-            frozen,
-            process,
-        }
+        let process = Process::new(&name, self.trace.clone());
+        self.trace.note(&name, "starts");
+        let connections = self.connections(&process);
+        Instance::start(task, process, connections)
     }
 
-    fn connections(&mut self, name: &str) -> Connections<SimDump, SimLog, SimRegistry> {
-        let (broker, who) = (Arc::clone(&self.broker), name.to_owned());
+    fn connections(&mut self, process: &Process) -> Connections<SimDump, SimLog, SimRegistry> {
         let (server, network) = (Arc::clone(&self.server), Arc::clone(&self.network));
         let random = Mutex::new(self.random.fork());
+        let of_dump = process.clone();
         let dump = move || {
             let random = random.lock().unwrap_or_else(PoisonError::into_inner).fork();
-            SimDump::new(Arc::clone(&server), random, Arc::clone(&network))
+            let (server, network) = (Arc::clone(&server), Arc::clone(&network));
+            SimDump::new(server, network, of_dump.clone(), random)
+        };
+        let (broker, of_log) = (Arc::clone(&self.broker), process.clone());
+        let log = move || {
+            let broker = Arc::clone(&broker);
+            Ok(SimLog::of(broker, of_log.clone(), TRANSACTIONAL_ID))
         };
         Connections {
             dump: Box::new(dump),
-            log: Box::new(move || Ok(SimLog::new(Arc::clone(&broker), &who))),
-            registry: Arc::clone(&self.registry),
+            log: Box::new(log),
+            registry: Arc::new(self.registry.of(process.clone())),
         }
     }
 
-    /// Checks all that is committed; the number of source transactions that it covers.
+    /// What did not hold so far; else the number of source transactions that are published.
     pub fn check(&self) -> Result<usize, String> {
-        check(&self.broker(), &self.server(), TASK)
+        // What is due happens first.
+        drop(self.broker());
+        let checker = self.checker();
+        match &checker.violation {
+            Some(why) => Err(why.clone()),
+            None => Ok(checker.covered()),
+        }
     }
 
     /// Waits until everything in the server's history is published.
@@ -147,7 +181,7 @@ impl World {
         let deadline = Instant::now() + within;
         loop {
             let covered = self.check()?;
-            let all = self.server().history.len();
+            let all = self.server().published().len();
             if covered == all {
                 return Ok(());
             }
@@ -158,83 +192,6 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-    }
-}
-
-impl Instance {
-    /// Stops the process for some time, as a virtual machine that is moved; connections stay open.
-    pub fn freeze(&self, time: Duration) {
-        let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-        *frozen = Some(Instant::now() + time);
-    }
-
-    /// kill -9
-    pub async fn kill(self) {
-        self.process.abort();
-        let _killed = self.process.await;
-    }
-
-    pub fn has_ended(&self) -> bool {
-        self.process.is_finished()
-    }
-
-    /// How the process ended.
-    pub async fn ended(self) -> Result<(), Halt> {
-        let limit = Duration::from_secs(3600);
-        let result = tokio::time::timeout(limit, self.process)
-            .await
-            .expect("it ends by itself");
-        result.expect("the process neither panics nor is killed")
-    }
-
-    pub async fn ready(&self) {
-        let wait = async {
-            while !self.health.is_ready() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(600), wait)
-            .await
-            .expect("it gets ready");
-    }
-}
-
-async fn run(
-    task: Task,
-    connections: Connections<SimDump, SimLog, SimRegistry>,
-    health: Health,
-    asked: Shutdown,
-) -> Result<(), Halt> {
-    let metrics = Metrics::new().expect("the names of metrics differ");
-    supervise(&task, &connections, &health, &metrics, &asked).await
-}
-
-/// A future that is not polled while it is frozen.
-struct Freezer<F> {
-    inner: Pin<Box<F>>,
-    until: Arc<Mutex<Option<Instant>>>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl<F: Future> Future for Freezer<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let until = self
-            .until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(until) = until {
-            self.sleep = Some(Box::pin(tokio::time::sleep_until(until)));
-        }
-        if let Some(sleep) = &mut self.sleep {
-            if sleep.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            self.sleep = None;
-        }
-        self.inner.as_mut().poll(context)
     }
 }
 

@@ -1,0 +1,184 @@
+//! What a consumer sees: the records of committed transactions, decoded by the schemas that their bytes name.
+
+use std::collections::HashMap;
+
+use binlog_bridge_tests::simulated::registry::SimRegistry;
+use binlog_bridge_tests::simulated::table::{Column, Columns, Row};
+use serde_json::Value;
+
+/// The front of an envelope, up to the position of its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The columns of the schema that it was written with.
+    pub columns: Columns,
+    pub before: Option<Row>,
+    pub after: Option<Row>,
+    pub ts_us: Option<i64>,
+    pub table: String,
+    pub gtid: Option<String>,
+}
+
+/// A record of the transactions topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionMark {
+    pub status: String,
+    pub id: String,
+    pub event_count: Option<i64>,
+    pub part: Option<i64>,
+}
+
+/// Decodes records, and remembers the schemas that it asked for.
+pub struct Reader {
+    registry: SimRegistry,
+    columns: HashMap<u32, Columns>,
+}
+
+impl Reader {
+    pub fn new(registry: SimRegistry) -> Self {
+        Self {
+            registry,
+            columns: HashMap::new(),
+        }
+    }
+
+    pub fn event(&mut self, value: &[u8]) -> Result<Event, String> {
+        let (id, mut rest) = split_header(value)?;
+        let columns = self.columns(id)?;
+        let input = &mut rest;
+        let before = image(input, &columns)?;
+        let after = image(input, &columns)?;
+        let _version_and_kin = (text(input)?, text(input)?, text(input)?);
+        let _ts_ms = long(input)?;
+        let _snapshot = (long(input)?, text(input)?);
+        let _database = text(input)?;
+        let _sequence = optional(input, text)?;
+        let ts_us = optional(input, long)?;
+        let _ts_ns = optional(input, long)?;
+        let table = optional(input, text)?.unwrap_or_default();
+        let _server_id = long(input)?;
+        let gtid = optional(input, text)?;
+        Ok(Event {
+            columns,
+            before,
+            after,
+            ts_us,
+            table,
+            gtid,
+        })
+    }
+
+    fn columns(&mut self, id: u32) -> Result<Columns, String> {
+        if let Some(known) = self.columns.get(&id) {
+            return Ok(known.clone());
+        }
+        let text = self
+            .registry
+            .schema(id)
+            .ok_or_else(|| format!("no schema has the id {id}"))?;
+        let schema: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let fields = &schema["fields"][0]["type"][1]["fields"];
+        let fields = fields.as_array().ok_or("the schema is no envelope")?;
+        let columns: Columns = fields
+            .iter()
+            .map(|field| Column {
+                name: field["name"].as_str().unwrap_or_default().to_owned(),
+                nullable: field["type"].is_array(),
+            })
+            .collect();
+        self.columns.insert(id, columns.clone());
+        Ok(columns)
+    }
+}
+
+/// The key of a table's record: its one column.
+pub fn key(bytes: &[u8]) -> Result<i32, String> {
+    let (_, mut rest) = split_header(bytes)?;
+    integer(&mut rest)
+}
+
+pub fn transaction_mark(value: &[u8]) -> Result<TransactionMark, String> {
+    let (_, mut rest) = split_header(value)?;
+    let input = &mut rest;
+    let (status, id) = (text(input)?, text(input)?);
+    let event_count = optional(input, long)?;
+    optional(input, tables)?;
+    let _ts_ms_and_place = (long(input)?, text(input)?, long(input)?);
+    let _gtid = optional(input, text)?;
+    Ok(TransactionMark {
+        status,
+        id,
+        event_count,
+        part: optional(input, long)?,
+    })
+}
+
+/// An array of tables and their counts.
+fn tables(input: &mut &[u8]) -> Result<(), String> {
+    loop {
+        let count = long(input)?;
+        if count == 0 {
+            return Ok(());
+        }
+        for _ in 0..count {
+            let _table = (text(input)?, long(input)?);
+        }
+    }
+}
+
+/// The five bytes before each record: zero, and the schema's id.
+fn split_header(bytes: &[u8]) -> Result<(u32, &[u8]), String> {
+    match bytes.split_first_chunk::<5>() {
+        Some(([0, a, b, c, d], rest)) => Ok((u32::from_be_bytes([*a, *b, *c, *d]), rest)),
+        _ => Err("a record without a schema id".to_owned()),
+    }
+}
+
+fn image(input: &mut &[u8], columns: &[Column]) -> Result<Option<Row>, String> {
+    optional(input, |input| {
+        columns
+            .iter()
+            .map(|column| match column.nullable {
+                true => optional(input, integer),
+                false => integer(input).map(Some),
+            })
+            .collect()
+    })
+}
+
+/// A union of null and something.
+fn optional<T>(
+    input: &mut &[u8],
+    read: impl FnOnce(&mut &[u8]) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match long(input)? {
+        0 => Ok(None),
+        1 => read(input).map(Some),
+        other => Err(format!("a union has no branch {other}")),
+    }
+}
+
+fn text(input: &mut &[u8]) -> Result<String, String> {
+    let length = usize::try_from(long(input)?).map_err(|error| error.to_string())?;
+    let (bytes, rest) = input.split_at_checked(length).ok_or("a text is cut off")?;
+    *input = rest;
+    String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
+}
+
+fn integer(input: &mut &[u8]) -> Result<i32, String> {
+    i32::try_from(long(input)?).map_err(|error| error.to_string())
+}
+
+/// A number in Avro's zigzag form.
+fn long(input: &mut &[u8]) -> Result<i64, String> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = input.split_first().ok_or("a number is cut off")?;
+        *input = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            let sign = (number & 1).cast_signed();
+            return Ok((number >> 1).cast_signed() ^ -sign);
+        }
+    }
+    Err("a number is too long".to_owned())
+}
