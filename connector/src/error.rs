@@ -196,8 +196,8 @@ fn halt(remedy: &str) -> Verdict {
 }
 
 /// Server error numbers that matter here (MySQL manual, "Server Error Message Reference").
-pub(crate) mod server_error {
-    pub(crate) const MASTER_FATAL_ERROR_READING_BINLOG: u16 = 1236;
+mod server_error {
+    pub(super) const MASTER_FATAL_ERROR_READING_BINLOG: u16 = 1236;
 }
 
 fn source(error: &SourceError) -> Verdict {
@@ -227,7 +227,7 @@ fn server(code: u16, message: &str) -> Verdict {
     if is_purged(code, message) {
         return halt(PURGED_REMEDY);
     }
-    if says("impossible position") || says("position > file size") || says("bogus data") {
+    if is_elsewhere(code, message) {
         return halt(
             "The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server; to go on without what is missing, delete the state topic and the task's data topics and start anew.",
         );
@@ -240,6 +240,16 @@ pub(crate) fn is_purged(code: u16, message: &str) -> bool {
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
     code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
         && (says("purged") || says("could not find first log file"))
+}
+
+/// True if the server says that its binlog does not have a place: it is shorter, or another one.
+pub(crate) fn is_elsewhere(code: u16, message: &str) -> bool {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
+        && (says("impossible position")
+            || says("position > file size")
+            || says("bogus data")
+            || says("more gtids than"))
 }
 
 const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";

@@ -10,7 +10,7 @@ use binlog_bridge_core::event::{EventBlock, EventHeader};
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position, PositionError};
 use binlog_bridge_core::state::{Checkpoint, Split, TransactionIdentity};
 
-use crate::error::{Error, is_purged, server_error};
+use crate::error::{Error, is_elsewhere, is_purged};
 use crate::source::{Dump, SourceError, Survey};
 use crate::start::StartError;
 
@@ -158,9 +158,7 @@ async fn read_transaction<D: Dump>(
 /// In another binlog the place may lie behind the end, or inside of an event.
 fn is_no_place(error: &Error) -> bool {
     match error {
-        Error::Source(SourceError::Server { code, .. }) => {
-            *code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
-        }
+        Error::Source(SourceError::Server { code, message }) => is_elsewhere(*code, message),
         Error::Decode(_) => true,
         _ => false,
     }

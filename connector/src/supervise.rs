@@ -405,8 +405,12 @@ async fn judge_fencing<L: Log>(
     if !error.is_fenced() && !is_final {
         return error;
     }
-    if let Err(rival @ SinkError::TakenOver { .. }) = transactor.look_for_rival().await {
-        return rival.into();
+    match transactor.look_for_rival().await {
+        Ok(()) => {}
+        Err(rival @ SinkError::TakenOver { .. }) => return rival.into(),
+        // Only who is known to own the task may end it for good: the next run will find the same again.
+        Err(unknown) if is_final => return unknown.into(),
+        Err(_) => {}
     }
     // A client that gave up for another reason says nothing about who else writes.
     if !error.is_fenced_by_epoch() {

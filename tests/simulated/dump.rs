@@ -12,7 +12,7 @@ use crate::simulated::events::{self, event};
 use crate::simulated::faults::{Fault, Faults, Step};
 use crate::simulated::process::Process;
 use crate::simulated::random::Random;
-use crate::simulated::server::{Server, gtid};
+use crate::simulated::server::{Server, gtid, refusal};
 
 pub struct SimDump {
     server: Arc<Mutex<Server>>,
@@ -240,7 +240,10 @@ fn lost() -> SourceError {
     }
 }
 
-fn begin(server: &Server, position: &Position) -> Result<Open, SourceError> {
+fn begin(server: &mut Server, position: &Position) -> Result<Open, SourceError> {
+    if let Some(words) = server.refusals.pop() {
+        return Err(refusal(&words));
+    }
     let (file, event) = server.find(position)?;
     let name = &server.files[file].name;
     let start = match server.files[file].events.get(event) {

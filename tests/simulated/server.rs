@@ -40,6 +40,10 @@ pub struct Server {
     pub run: u32,
     /// It takes no connection before.
     pub down_until: Option<Instant>,
+    /// Its uuid.
+    pub uuid: String,
+    /// What it refuses the next dumps with.
+    pub refusals: Vec<String>,
     /// How often it was asked who it is.
     pub surveys: u32,
 }
@@ -108,6 +112,8 @@ impl Server {
             grown: Arc::new(Notify::new()),
             run: 0,
             down_until: None,
+            uuid: events::UUID_TEXT.to_owned(),
+            refusals: Vec::new(),
             surveys: 0,
         };
         server.new_file(1);
@@ -197,7 +203,7 @@ impl Server {
     }
 
     /// The number of source transactions whose binlog is gone.
-    fn purged(&self) -> usize {
+    pub fn purged(&self) -> usize {
         // By their ends: what a crash has left without one never happened.
         let oldest = &self.files[self.first].name;
         self.history
@@ -217,7 +223,7 @@ impl Server {
         let files = &self.files[self.first..];
         Survey {
             version: "8.0.31".to_owned(),
-            server_uuid: events::UUID_TEXT.to_owned(),
+            server_uuid: self.uuid.clone(),
             log_bin: true,
             binlog_format: "ROW".to_owned(),
             binlog_row_image: "FULL".to_owned(),
@@ -346,7 +352,7 @@ impl Server {
 }
 
 /// The server's number for a dump that it does not begin.
-fn refusal(message: &str) -> SourceError {
+pub(super) fn refusal(message: &str) -> SourceError {
     SourceError::Server {
         code: 1236,
         message: message.to_owned(),

@@ -8,7 +8,7 @@ use binlog_bridge::start::{Start, StartError};
 use binlog_bridge::supervise::Halt;
 use binlog_bridge_tests::simulated::faults::{ALL, Fault};
 use binlog_bridge_tests::simulated::random::Random;
-use binlog_bridge_tests::simulated::server::{Event, Shutdown, SourceTransaction};
+use binlog_bridge_tests::simulated::server::{Event, Shutdown};
 use tokio::time::Instant;
 
 use crate::instance::Instance;
@@ -120,6 +120,7 @@ impl Episode {
         // Mostly the faults heal, and everything has to be published.
         match self.random.below(0..20) {
             0..3 => {}
+            _ if self.is_over() => {}
             3 => self.purge_all().await?,
             // Before the first checkpoint a start may lie behind it.
             4 if self.world.checker().begun().is_some() => {
@@ -170,23 +171,31 @@ impl Episode {
     /// While nobody looks, all files but the last are deleted.
     async fn purge_all(&mut self) -> Result<(), String> {
         self.kill_all().await;
-        let begun = self.world.checker().begun();
-        let at = self.world.checker().file.clone();
         {
             let mut server = self.world.server();
             let last = server.files.len() - 1;
-            let oldest = &server.files[last].name;
-            let is_gone = |one: &SourceTransaction| one.end.file < *oldest;
-            let is_new = begun.is_some_and(|covered| server.history[covered..].iter().any(is_gone));
-            // Without numbers the place itself has to be there.
-            let is_at = !server.gtid_on && server.files[..last].iter().any(|file| file.name == at);
-            self.is_halted = is_new || is_at;
             server.purge(last);
         }
+        self.is_halted = self.position_is_gone();
         if !self.is_halted {
             self.heal().await?;
         }
         Ok(())
+    }
+
+    /// True if the server no longer has what follows the last checkpoint; without numbers, the place itself.
+    fn position_is_gone(&self) -> bool {
+        let checker = self.world.checker();
+        let Some(covered) = checker.begun() else {
+            return false;
+        };
+        let server = self.world.server();
+        match server.gtid_on {
+            true => server.purged() > covered,
+            false => !server.files[server.first..]
+                .iter()
+                .any(|file| file.name == checker.file),
+        }
     }
 
     /// While nobody looks, the binlog is begun anew, and soon holds more than was published.
@@ -406,7 +415,11 @@ impl Episode {
             match instance.end().await {
                 None => self.counts.kills += 1,
                 Some(Ok(())) => {}
-                Some(Err(halt)) => self.may_end(&name, &halt)?,
+                Some(Err(halt)) => {
+                    // A late EndTxn may bring a checkpoint whose place was purged meanwhile.
+                    self.is_halted |= self.position_is_gone();
+                    self.may_end(&name, &halt)?;
+                }
             }
             self.has_died(&name);
         }

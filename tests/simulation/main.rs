@@ -19,6 +19,7 @@
 
 mod check;
 mod episode;
+mod faults;
 mod instance;
 mod published;
 mod seeds;

@@ -1,0 +1,338 @@
+//! Faults of Kafka and of the schema registry.
+
+use std::time::Duration;
+
+use binlog_bridge::catalog::CatalogError;
+use binlog_bridge::error::Error;
+use binlog_bridge::registry::RegistryErrorKind;
+use binlog_bridge::sink::log::LogErrorKind;
+use binlog_bridge::sink::topics::TableTopic;
+use binlog_bridge::sink::transactor::SinkError;
+use binlog_bridge::start::StartError;
+use binlog_bridge::subjects::SubjectError;
+use binlog_bridge_core::selection::TableName;
+use binlog_bridge_tests::simulated::broker::TRANSACTIONAL_ID;
+use binlog_bridge_tests::simulated::faults::{Fault, Step};
+use tokio::time::Instant;
+
+use super::{SOON, WHILE, block_on, both_modes, goes_on, halts, next, stands_still, streaming};
+use crate::world::{STATE, World};
+
+/// Another program commits a record of the state.
+pub(super) fn write_state(world: &World, key: &str, value: &str) {
+    let mut broker = world.broker();
+    let epoch = broker.init_at_once("another", "another");
+    let Ok(Ok(transaction)) = broker.transaction("another", epoch) else {
+        panic!("it has just been initialised");
+    };
+    let record = (
+        Some(key.as_bytes().to_vec()),
+        Some(value.as_bytes().to_vec()),
+    );
+    broker.append(transaction, STATE, 0, record).unwrap();
+    broker.send_end("another", epoch, true, Duration::ZERO);
+    broker.init_at_once("another", "another");
+}
+
+fn alter(world: &World) {
+    let columns = world.server().tables[0].columns.clone();
+    while world.server().tables[0].columns == columns {
+        world.server().define();
+    }
+    for _ in 0..5 {
+        world.server().transaction(5, false);
+    }
+}
+
+#[test]
+fn fault_62_a_schema_that_the_registry_refuses_halts_before_a_row_of_it() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        world.registry.refuse(Some(RegistryErrorKind::Incompatible));
+        alter(&world);
+        let is_refused = |error: &Error| {
+            matches!(error, Error::Catalog(CatalogError::Subject(SubjectError::Registry(error)))
+                if error.kind == RegistryErrorKind::Incompatible)
+        };
+        halts(&world, instance, is_refused).await;
+        stands_still(&world).await;
+    });
+}
+
+#[test]
+fn fault_63_a_registry_that_does_not_answer_holds_the_stream_and_loses_nothing() {
+    for kind in [
+        RegistryErrorKind::Unreachable,
+        RegistryErrorKind::Other,
+        RegistryErrorKind::Authentication,
+    ] {
+        both_modes(|gtid_on| async move {
+            let (world, instance) = streaming(gtid_on).await;
+            world.registry.refuse(Some(kind));
+            // What is known goes on.
+            goes_on(&world).await;
+            alter(&world);
+            tokio::time::sleep(WHILE).await;
+            assert!(!instance.has_ended() && !instance.health.is_ready());
+            assert!(world.check().unwrap() < world.server().history.len());
+            world.registry.refuse(None);
+            goes_on(&world).await;
+        });
+    }
+}
+
+#[test]
+fn fault_64_two_tables_that_would_share_a_topic_are_refused() {
+    block_on(async {
+        let mut world = World::calm(true);
+        for table in ["t", "u"] {
+            let topic = TableTopic {
+                name: Some("sim.shop.both".to_owned()),
+                ..TableTopic::default()
+            };
+            world
+                .task
+                .topics
+                .tables
+                .insert(TableName::new("shop", table), topic);
+        }
+        (0..20).for_each(|_| world.server().transaction(5, false));
+        let halt = world.start().ended().await.unwrap_err();
+        let is_refused = matches!(halt.error, Error::Catalog(CatalogError::SharedTopic { .. }));
+        assert!(is_refused, "{}", halt.error);
+    });
+}
+
+#[test]
+fn fault_76_brokers_that_are_away_for_an_hour_are_waited_for() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        world.broker().away_until = Some(Instant::now() + Duration::from_secs(3600));
+        (0..200).for_each(|_| world.server().transaction(5, false));
+        tokio::time::sleep(Duration::from_secs(3500)).await;
+        assert!(!instance.has_ended() && !instance.health.is_ready());
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        goes_on(&world).await;
+    });
+}
+
+#[test]
+fn fault_77_a_coordinator_that_moves_or_is_busy_is_asked_again() {
+    for step in [Step::Init, Step::Append, Step::Commit, Step::Abort] {
+        both_modes(|gtid_on| async move {
+            let (mut world, instance) = streaming(gtid_on).await;
+            next(&world, step, Fault::Moved);
+            goes_on(&world).await;
+            instance.kill().await;
+            let _instance = world.start();
+            goes_on(&world).await;
+        });
+    }
+}
+
+#[test]
+fn fault_78_an_end_of_transaction_that_is_lost_late_or_repeated_is_decided_by_reading_back() {
+    for fault in [
+        Fault::Before,
+        Fault::After,
+        Fault::LateError,
+        Fault::Slow,
+        Fault::AnswerLost,
+        Fault::Transport,
+        Fault::Held,
+        Fault::Lazy,
+    ] {
+        both_modes(|gtid_on| async move {
+            let (world, _instance) = streaming(gtid_on).await;
+            let inits = world.broker().steps[&Step::Init];
+            next(&world, Step::Commit, fault);
+            // Small batches: the late one meets the middle of the next transaction.
+            for _ in 0..20 {
+                world.server().transaction(20, false);
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                world.check().unwrap();
+            }
+            world.caught_up(SOON).await.unwrap();
+            if fault != Fault::Lazy {
+                assert!(
+                    world.broker().steps[&Step::Init] > inits,
+                    "{fault:?}: another producer"
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn fault_78_a_late_abort_does_not_end_the_next_transaction() {
+    for fault in [Fault::LateError, Fault::Slow, Fault::Transport] {
+        both_modes(|gtid_on| async move {
+            let (mut world, instance) = streaming(gtid_on).await;
+            world.task.limits.batch_bytes_max = 300;
+            instance.kill().await;
+            let _instance = world.start();
+            goes_on(&world).await;
+            let appends = world.broker().steps[&Step::Append];
+            world.server().transaction(200, false);
+            while world.broker().steps[&Step::Append] < appends + 3 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            next(&world, Step::Abort, fault);
+            // In the middle of the transaction the source is lost: what is open has to be aborted.
+            world.server().cut();
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                world.check().unwrap();
+            }
+            goes_on(&world).await;
+            assert!(world.broker().steps[&Step::Abort] > 0);
+        });
+    }
+}
+
+#[test]
+fn fault_79_of_two_instances_only_the_newer_publishes() {
+    both_modes(|gtid_on| async move {
+        let (mut world, old) = streaming(gtid_on).await;
+        let new = world.start();
+        for _ in 0..50 {
+            world.server().transaction(3, false);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        world.caught_up(SOON).await.unwrap();
+        goes_on(&world).await;
+        // Mostly the older one, but one that is fenced before the newer one says so begins again, too.
+        let (gone, stays) = match old.has_ended() {
+            true => (old, new),
+            false => (new, old),
+        };
+        let is_fenced = |error: &Error| {
+            matches!(
+                error,
+                Error::Sink(SinkError::TakenOver { .. }) | Error::FencedByNobody
+            )
+        };
+        halts(&world, gone, is_fenced).await;
+        goes_on(&world).await;
+        assert!(!stays.has_ended());
+    });
+}
+
+#[test]
+fn fault_80_a_producer_that_the_cluster_forgot_is_made_anew() {
+    both_modes(|gtid_on| async move {
+        let (world, _instance) = streaming(gtid_on).await;
+        world.broker().expire(TRANSACTIONAL_ID);
+        goes_on(&world).await;
+    });
+}
+
+#[test]
+fn fault_81_a_topic_that_is_deleted_while_it_is_written_halts() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        for table in ["t", "u"] {
+            world.broker().topics.remove(&format!("sim.shop.{table}"));
+        }
+        (0..5).for_each(|_| world.server().transaction(5, false));
+        let is_other =
+            |error: &Error| matches!(error, Error::Catalog(CatalogError::OtherTopic { .. }));
+        let halt = instance.ended().await.unwrap_err();
+        assert!(is_other(&halt.error), "{}", halt.error);
+    });
+}
+
+#[test]
+fn fault_82_a_state_written_by_another_program_or_emptied_is_not_guessed_at() {
+    block_on(async {
+        let (mut world, instance) = streaming(true).await;
+        instance.kill().await;
+        write_state(&world, r#"["something else"]"#, "1");
+        let instance = world.start();
+        let is_foreign = |error: &Error| matches!(error, Error::Sink(SinkError::State(_)));
+        halts(&world, instance, is_foreign).await;
+        world.broker().topics.remove(STATE);
+        let instance = world.start();
+        let is_empty =
+            |error: &Error| matches!(error, Error::Start(StartError::NoCheckpoint { .. }));
+        halts(&world, instance, is_empty).await;
+    });
+}
+
+#[test]
+fn fault_83_a_right_that_is_taken_away_is_waited_for() {
+    for kind in [LogErrorKind::Authorization, LogErrorKind::Authentication] {
+        both_modes(|gtid_on| async move {
+            let (world, instance) = streaming(gtid_on).await;
+            let until = Instant::now() + Duration::from_secs(300);
+            world.broker().refused = Some((kind, until));
+            world.server().transaction(3, false);
+            tokio::time::sleep(Duration::from_secs(200)).await;
+            assert!(!instance.has_ended() && !instance.health.is_ready());
+            tokio::time::sleep_until(until).await;
+            goes_on(&world).await;
+        });
+    }
+}
+
+#[test]
+fn fault_84_a_broker_that_cannot_write_is_waited_for() {
+    both_modes(|gtid_on| async move {
+        let (world, _instance) = streaming(gtid_on).await;
+        for _ in 0..3 {
+            next(&world, Step::Append, Fault::Hang);
+        }
+        world.server().transaction(3, false);
+        world.caught_up(Duration::from_secs(600)).await.unwrap();
+        goes_on(&world).await;
+    });
+}
+
+#[test]
+fn fault_85_a_record_that_the_topic_refuses_halts_instead_of_being_tried_for_ever() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        world.broker().record_bytes_max = 100;
+        let appends = world.broker().steps[&Step::Append];
+        world.server().transaction(3, false);
+        let is_large = |error: &Error| matches!(error, Error::Sink(SinkError::Log(error)) if error.kind == LogErrorKind::TooLarge);
+        halts(&world, instance, is_large).await;
+        assert!(world.broker().steps[&Step::Append] <= appends + 2);
+        stands_still(&world).await;
+    });
+}
+
+#[test]
+fn fault_86_readers_are_not_held_back_by_the_transaction_of_a_process_that_died() {
+    both_modes(|gtid_on| async move {
+        let (mut world, instance) = streaming(gtid_on).await;
+        world.task.limits.batch_bytes_max = 300;
+        instance.kill().await;
+        let instance = world.start();
+        goes_on(&world).await;
+        let appends = world.broker().steps[&Step::Append];
+        world.server().transaction(200, false);
+        while world.broker().steps[&Step::Append] < appends + 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        instance.kill().await;
+        let is_held_back = |world: &World| {
+            let broker = world.broker();
+            (0..3).any(|n| {
+                broker.last_stable_offset("sim.shop.t", n) < broker.high_watermark("sim.shop.t", n)
+            })
+        };
+        assert!(is_held_back(&world));
+        let began = Instant::now();
+        let instance = world.start();
+        instance.ready().await;
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
+        world.caught_up(SOON).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!is_held_back(&world));
+    });
+}
