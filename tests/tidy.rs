@@ -1,5 +1,7 @@
 //! Holds what the compiler cannot: who may use which library, how long things get, and that the documents
 //! speak of what exists. It reads the tree with a small lexer that knows comments, strings and braces, no more.
+//!
+//! long: one small check after another, each read by itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,6 +72,30 @@ fn the_core_depends_on_nothing_that_waits_logs_or_rolls_dice() {
 #[test]
 fn the_pipeline_stays_short_enough_to_read_first() {
     lines_at_most("connector/src/pipeline.rs", PIPELINE_LINES_MAX);
+}
+
+#[test]
+fn every_mutant_fits_the_tree() {
+    let mut findings = Vec::new();
+    for entry in fs::read_dir(root().join("tests/mutants")).expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "patch")
+        {
+            continue;
+        }
+        let fits = Command::new("git")
+            .args(["apply", "--check"])
+            .arg(&path)
+            .current_dir(root())
+            .output()
+            .expect("git can be run");
+        if !fits.status.success() {
+            findings.push(format!("{} does not fit any more", path.display()));
+        }
+    }
+    report(&findings);
 }
 
 #[test]
