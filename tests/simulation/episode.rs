@@ -171,6 +171,9 @@ impl Episode {
     /// While nobody looks, all files but the last are deleted.
     async fn purge_all(&mut self) -> Result<(), String> {
         self.kill_all().await;
+        // What they have sent arrives first.
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        self.world.check()?;
         {
             let mut server = self.world.server();
             let last = server.files.len() - 1;
