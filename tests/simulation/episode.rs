@@ -246,6 +246,8 @@ impl Episode {
     async fn catch_up(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + CAUGHT_UP_WITHIN;
         loop {
+            // What does not hold stays so: time would not pass.
+            self.world.check()?;
             self.reap().await?;
             self.start_if_none();
             let within = Duration::from_secs(1);
