@@ -45,6 +45,7 @@ fn a_source_transaction_over_the_byte_limit_is_split_and_killed_in_every_part() 
             for _ in 0..10 {
                 let instance = world.start();
                 while splits(&world) == seen {
+                    world.check().unwrap();
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 instance.kill().await;
@@ -80,6 +81,7 @@ fn a_source_transaction_that_takes_too_long_is_split_before_the_broker_ends_it()
             fault: Fault::Hang,
         });
         while splits(&world) == 0 {
+            world.check().unwrap();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         world.caught_up(SOON).await.unwrap();
