@@ -3,7 +3,7 @@
 //! Every error of a run ends up as an [`Error`]; its [`Error::verdict`] says whether the run begins again from
 //! the state or stops, and then with which remedy. Display texts never hold row values or secrets (I9).
 
-use binlog_bridge_core::decode::{DecodeError, DecodeErrorKind};
+use binlog_bridge_core::decode::{DeadTransaction, DecodeError, DecodeErrorKind};
 use binlog_bridge_core::encode::{ArenaFull, EncodeError, EncodeErrorKind, MarkError, SplitError};
 use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{DefinitionError, RowsError};
@@ -71,7 +71,7 @@ pub enum Error {
     Split(#[from] SplitError),
     /// The server rolled a split source transaction back.
     #[error(
-        "source transaction {id} is published in part, but the server crashed while it wrote it, and rolled it back (it begins at {first})"
+        "source transaction {id} is published in part, but the server has rolled it back (it begins at {first})"
     )]
     PublishedAndRolledBack {
         /// The transaction.
@@ -148,14 +148,34 @@ impl Error {
         self.log_kind() == Some(LogErrorKind::Fenced)
     }
 
-    /// Where a source transaction begins that never happened: the next run drops it.
+    /// True if the state topic itself has said it: another look would find the same.
     #[must_use]
-    pub fn dead_transaction(&self) -> Option<&FileOffset> {
+    pub fn is_of_state(&self) -> bool {
+        matches!(
+            self,
+            Self::Sink(
+                SinkError::TakenOver { .. }
+                    | SinkError::HangingTransaction { .. }
+                    | SinkError::State(_)
+            )
+        )
+    }
+
+    /// A source transaction that never happened: the next run drops it.
+    #[must_use]
+    pub fn dead_transaction(&self) -> Option<DeadTransaction> {
         match self {
             Self::Decode(DecodeError {
-                kind: DecodeErrorKind::DeadTransaction { first },
+                kind:
+                    DecodeErrorKind::DeadTransaction {
+                        first,
+                        commit_time_us,
+                    },
                 ..
-            }) => Some(first),
+            }) => Some(DeadTransaction {
+                first: first.clone(),
+                commit_time_us: *commit_time_us,
+            }),
             _ => None,
         }
     }

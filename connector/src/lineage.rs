@@ -1,13 +1,15 @@
 //! Is the binlog still the one that was followed?
 //!
 //! Names of files and numbers of transactions are given again after RESET, a restore from a backup, or a crash that
-//! cost the end of the binlog. So each start reads the last published transaction's first event again: one of
+//! cost the end of the binlog. So each start reads the first event of the last transaction again that was read: one of
 //! another commit time is another transaction, and whatever follows it is not what follows ours (I2).
 
-use binlog_bridge_core::decode::{Decoder, Joined, Joiner, Transaction};
+use binlog_bridge_core::decode::{
+    DeadTransaction, DecodeErrorKind, Decoder, Joined, Joiner, Transaction,
+};
 use binlog_bridge_core::encode::SplitError;
 use binlog_bridge_core::event::{EventBlock, EventHeader};
-use binlog_bridge_core::position::{FileOffset, GtidSet, Position, PositionError};
+use binlog_bridge_core::position::{GtidSet, Position, PositionError};
 use binlog_bridge_core::state::{Checkpoint, Split, TransactionIdentity};
 
 use crate::error::{Error, is_elsewhere, is_purged};
@@ -31,7 +33,11 @@ pub(crate) async fn verify<D: Dump>(
     else {
         return Ok(());
     };
-    let found = match first_transaction(dump, &position, last).await {
+    let wanted = Wanted {
+        identity: last,
+        is_first: false,
+    };
+    let found = match first_transaction(dump, &position, &wanted).await {
         Ok((found, _)) => found,
         // By now. If that of the checkpoint is gone too, opening it says so.
         Err(Error::Source(SourceError::Server { code, message })) if is_purged(code, &message) => {
@@ -49,8 +55,8 @@ pub(crate) async fn verify<D: Dump>(
     Err(other(last, &describe(gtid.as_deref(), found.commit_time_us)).into())
 }
 
-/// Looks for the transaction that is published in part, and returns where those begin that lie before it and never
-/// happened: one of them may have its GTID.
+/// Looks for the transaction that is published in part, and returns those that lie before it and never happened: one
+/// of them may have its GTID. Waits for it as long as the server has nothing in its place.
 ///
 /// # Errors
 /// [`SplitError::Other`] if another transaction comes first, or what the source failed with.
@@ -58,8 +64,16 @@ pub(crate) async fn find_split<D: Dump>(
     dump: &mut D,
     position: &Position,
     split: &Split,
-) -> Result<Vec<FileOffset>, Error> {
-    let (found, dead) = first_transaction(dump, position, &split.identity).await?;
+) -> Result<Vec<DeadTransaction>, Error> {
+    let wanted = Wanted {
+        identity: &split.identity,
+        is_first: true,
+    };
+    tracing::info!(
+        id = split.id,
+        "looking for the source transaction that is published in part"
+    );
+    let (found, dead) = first_transaction(dump, position, &wanted).await?;
     if split.identity.is(&found) {
         return Ok(dead);
     }
@@ -100,21 +114,38 @@ const SMALL_EVENT_BYTES_MAX: usize = 64 * 1024;
 /// Transactions without end that are passed over: a server leaves at most one for each crash.
 const DEAD_MAX: usize = 64;
 
-/// Reads the first source transaction that happened, or only its beginning if it is the one looked for; and where those
-/// before it begin that never happened.
+/// The transaction that is looked for.
+struct Wanted<'a> {
+    identity: &'a TransactionIdentity,
+    /// No other may come before it.
+    is_first: bool,
+}
+
+impl Wanted<'_> {
+    /// True if it may come after that one: another server may have executed others before it.
+    fn may_follow(&self, found: &Transaction) -> bool {
+        let gtid = found.gtid.as_ref().map(ToString::to_string);
+        !self.is_first && gtid.is_some() && gtid != self.identity.gtid
+    }
+}
+
+/// Reads the first source transaction that happened, or only its beginning if it is the one looked for; and those
+/// before it that never happened.
 async fn first_transaction<D: Dump>(
     dump: &mut D,
     position: &Position,
-    wanted: &TransactionIdentity,
-) -> Result<(Transaction, Vec<FileOffset>), Error> {
+    wanted: &Wanted<'_>,
+) -> Result<(Transaction, Vec<DeadTransaction>), Error> {
     let mut dead = Vec::new();
     loop {
-        match read_transaction(dump, position, wanted, dead.clone()).await {
-            // Its number was given again to the one that follows.
-            Err(error) if dead.len() < DEAD_MAX && error.dead_transaction().is_some() => {
-                dead.extend(error.dead_transaction().cloned());
-            }
-            result => return Ok((result?, dead)),
+        let error = match read_transaction(dump, position, wanted, &dead).await {
+            Ok(found) => return Ok((found, dead)),
+            Err(error) => error,
+        };
+        // Its number was given again to the one that follows.
+        match error.dead_transaction() {
+            Some(found) if dead.len() < DEAD_MAX => dead.push(found),
+            Some(_) | None => return Err(error),
         }
     }
 }
@@ -122,11 +153,11 @@ async fn first_transaction<D: Dump>(
 async fn read_transaction<D: Dump>(
     dump: &mut D,
     position: &Position,
-    wanted: &TransactionIdentity,
-    dead: Vec<FileOffset>,
+    wanted: &Wanted<'_>,
+    dead: &[DeadTransaction],
 ) -> Result<Transaction, Error> {
     dump.open(position).await?;
-    let mut decoder = Decoder::new(position.clone()).without(dead);
+    let mut decoder = Decoder::new(position.clone()).without(dead.to_vec());
     // What matters is small: rows are not looked at, nor is the set of all transactions before.
     let mut joiner = Joiner::new(SMALL_EVENT_BYTES_MAX);
     let is_small = |header: &EventHeader, _| {
@@ -145,11 +176,12 @@ async fn read_transaction<D: Dump>(
                 Ok(Joined::Pending) => {}
                 Err(kind) => return Err(decoder.failed(kind).into()),
             }
-            if decoder.in_transaction() && wanted.is(decoder.transaction()) {
+            if decoder.in_transaction() && wanted.identity.is(decoder.transaction()) {
                 return Ok(decoder.transaction().clone());
             }
-            if decoder.last_complete().first.is_some() {
-                return Ok(decoder.last_complete().clone());
+            let last = decoder.last_complete();
+            if last.first.is_some() && !wanted.may_follow(last) {
+                return Ok(last.clone());
             }
         }
     }
@@ -159,7 +191,12 @@ async fn read_transaction<D: Dump>(
 fn is_no_place(error: &Error) -> bool {
     match error {
         Error::Source(SourceError::Server { code, message }) => is_elsewhere(*code, message),
-        Error::Decode(_) => true,
+        Error::Decode(error) => matches!(
+            error.kind,
+            DecodeErrorKind::RowsOutsideTransaction
+                | DecodeErrorKind::Length { .. }
+                | DecodeErrorKind::Truncated
+        ),
         _ => false,
     }
 }

@@ -117,6 +117,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         // Taken out, so that the event may borrow from it while the rest of `self` changes.
         let mut joiner = std::mem::replace(&mut self.joiner, Joiner::new(0));
         let wanted = |_: &EventHeader, table_id: Option<u64>| match table_id {
+            // Nothing of it is told.
+            Some(_) if self.decoder.is_dropping() => false,
             // An unknown id is an error that is found when the event is decoded.
             Some(id) => self.tables.plan(id).map_or(true, |plan| plan.is_some()),
             None => true,
@@ -270,7 +272,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// a part that this run has handed over was committed, the next run knows.
     fn rolled_back(&self, error: DecodeError) -> Error {
         match (&self.resumed, error.kind) {
-            (Some(split), DecodeErrorKind::DeadTransaction { first })
+            (Some(split), DecodeErrorKind::DeadTransaction { first, .. })
                 if split.identity.is(self.decoder.transaction()) =>
             {
                 let id = split.id.clone();

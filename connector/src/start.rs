@@ -53,12 +53,12 @@ pub enum StartError {
         /// The oldest file now.
         found: String,
     },
-    /// Where the last published transaction was, there is another one.
+    /// Where the last transaction was, there is another one.
     #[error(
-        "the server's binlog is not the one that was followed: {recorded} was published last, and {found} is in its place now"
+        "the server's binlog is not the one that was followed: {recorded} was read last, and {found} is in its place now"
     )]
     OtherHistory {
-        /// The transaction that was published.
+        /// The transaction that was read, selected or not.
         recorded: String,
         /// What the server has there.
         found: String,

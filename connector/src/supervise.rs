@@ -1,16 +1,16 @@
 //! Runs the pipeline, and begins again from the state after every error that may pass.
 //!
 //! There is one way to begin, and it is taken every time: ask the server who it is, fence older instances, read
-//! the state, commit the owner record, open the dump at the checkpoint.
+//! the state, commit the owner record, see that the binlog is still the one that was followed, open the dump at the
+//! checkpoint.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use binlog_bridge_core::avro::TopicNames;
-use binlog_bridge_core::decode::{Decoder, Joiner};
+use binlog_bridge_core::decode::{DeadTransaction, Decoder, Joiner};
 use binlog_bridge_core::encode::{Batch, Encoder, TransactionsTopic};
-use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::Tables;
 use binlog_bridge_core::selection::Selection;
 use binlog_bridge_core::state::{self, Checkpoint, Owner, Split, State};
@@ -146,15 +146,15 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
 }
 
 /// A transaction without end is dropped by the next run.
-fn remember_dead(dead: &mut VecDeque<FileOffset>, error: &Error) {
-    let Some(first) = error.dead_transaction() else {
+fn remember_dead(dead: &mut VecDeque<DeadTransaction>, error: &Error) {
+    let Some(found) = error.dead_transaction() else {
         return;
     };
-    tracing::warn!(%first, "the server crashed while it wrote a transaction and rolled it back: it is left out");
+    tracing::warn!(first = %found.first, "the server crashed while it wrote a transaction and rolled it back: it is left out");
     if dead.len() >= DEAD_REMEMBERED_MAX {
         dead.pop_front();
     }
-    dead.push_back(first.clone());
+    dead.push_back(found);
 }
 
 /// Waits for a shutdown that is asked for while the task is not ready; any other is the run's own.
@@ -184,8 +184,8 @@ struct Run<'a, D, L, R> {
     health: &'a Health,
     metrics: &'a Metrics,
     shutdown: &'a Shutdown,
-    /// Where source transactions begin that have no end.
-    dead: &'a VecDeque<FileOffset>,
+    /// Source transactions that have no end.
+    dead: &'a VecDeque<DeadTransaction>,
     ready_since: Option<Instant>,
 }
 
@@ -320,7 +320,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         );
         sink.idle().await?;
         verify(&mut dump, &checkpoint, survey).await?;
-        let dead = self.dead(&mut dump, &checkpoint).await?;
+        let dead = self.dead_transactions(&mut dump, &checkpoint).await?;
         dump.open(&checkpoint.position).await?;
         Ok(Parts {
             dump,
@@ -337,14 +337,22 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
 impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
     /// Source transactions that are dropped: those that were found before, and those before one that is published in
     /// part. That one itself is not dropped, whatever became of it: consumers have seen of it.
-    async fn dead(&self, dump: &mut D, checkpoint: &Checkpoint) -> Result<Vec<FileOffset>, Error> {
+    async fn dead_transactions(
+        &self,
+        dump: &mut D,
+        checkpoint: &Checkpoint,
+    ) -> Result<Vec<DeadTransaction>, Error> {
         let known = self.dead.iter().cloned();
         let Some(split) = &checkpoint.split else {
             return Ok(known.collect());
         };
         let found = find_split(dump, &checkpoint.position, split).await?;
         let all = known.chain(found);
-        Ok(all.filter(|first| *first != split.identity.first).collect())
+        let is_split = |dead: &DeadTransaction| {
+            dead.first == split.identity.first
+                && dead.commit_time_us == split.identity.commit_time_us
+        };
+        Ok(all.filter(|dead| !is_split(dead)).collect())
     }
 }
 
@@ -353,8 +361,8 @@ struct Parts<D, R> {
     dump: D,
     catalog: Catalog<R>,
     checkpoint: Checkpoint,
-    /// Where source transactions begin that have no end, as far as that is known.
-    dead: Vec<FileOffset>,
+    /// Source transactions that have no end, as far as that is known.
+    dead: Vec<DeadTransaction>,
     transactions: TransactionsTopic,
     selection: Selection,
     has_lower_case_names: bool,
@@ -402,14 +410,19 @@ async fn judge_fencing<L: Log>(
 ) -> Error {
     // What ends the task is looked at likewise: an instance that slept may see a server on which another has gone on.
     let is_final = matches!(error.verdict(), Verdict::Halt(_));
-    if !error.is_fenced() && !is_final {
+    if (!error.is_fenced() && !is_final) || error.is_of_state() {
         return error;
+    }
+    if is_final {
+        tracing::warn!(%error, "looking whether another instance has taken over, before the task ends");
     }
     match transactor.look_for_rival().await {
         Ok(()) => {}
         Err(rival @ SinkError::TakenOver { .. }) => return rival.into(),
         // Only who is known to own the task may end it for good: the next run will find the same again.
-        Err(unknown) if is_final => return unknown.into(),
+        Err(unknown) if is_final && !matches!(unknown, SinkError::HangingTransaction { .. }) => {
+            return unknown.into();
+        }
         Err(_) => {}
     }
     // A client that gave up for another reason says nothing about who else writes.

@@ -61,6 +61,22 @@ fn a_source_transaction_over_the_byte_limit_is_split_and_killed_in_every_part() 
 }
 
 #[test]
+fn a_source_transaction_within_the_limits_is_never_split() {
+    for gtid_on in [true, false] {
+        block_on(async move {
+            let mut world = World::calm(gtid_on);
+            world.task.limits.batch_bytes_max = 500;
+            let _instance = world.start();
+            for _ in 0..20 {
+                world.server().transaction(60, false);
+                world.caught_up(SOON).await.unwrap();
+            }
+            assert_eq!(splits(&world), 0);
+        });
+    }
+}
+
+#[test]
 fn a_source_transaction_that_takes_too_long_is_split_before_the_broker_ends_it() {
     block_on(async {
         let mut world = World::calm(true);

@@ -291,8 +291,9 @@ pub struct RawLimits {
     pub checkpoint_interval_ms: u32,
     /// Bytes of key and value of one record; default 16 MiB.
     pub record_bytes_max: u32,
-    /// Bytes of one Kafka transaction; default 1 GiB. A source transaction that is larger, or takes longer than half
-    /// of `transaction_timeout_ms`, is split: consumers see its parts one after another.
+    /// Bytes of one Kafka transaction; default 1 GiB. One that reaches them, or has been open for half of
+    /// `transaction_timeout_ms`, ends in the middle of a source transaction, which is split: consumers see its
+    /// parts one after another.
     pub transaction_bytes_max: u64,
     /// After so many milliseconds the broker aborts a transaction that is still open; default 60000.
     pub transaction_timeout_ms: u32,

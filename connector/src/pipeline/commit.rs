@@ -17,6 +17,15 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// A source transaction is complete.
     pub(super) async fn end(&mut self, ending: Ending) -> Result<(), Error> {
         let has_rows = self.encoder.has_rows();
+        match (ending, &self.checkpoint.split) {
+            (Ending::Rollback | Ending::Prepared, Some(split)) => {
+                return Err(Error::PublishedAndRolledBack {
+                    id: split.id.clone(),
+                    first: split.identity.first.clone(),
+                });
+            }
+            (Ending::Commit, _) | (_, None) => {}
+        }
         match ending {
             Ending::Commit => {}
             Ending::Rollback if has_rows => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use binlog_bridge::error::Error;
 use binlog_bridge::sink::transactor::SinkError;
-use binlog_bridge_core::state::{STATE_FORMAT, checkpoint_key};
+use binlog_bridge_core::state::{STATE_FORMAT, StateError, checkpoint_key};
 use binlog_bridge_tests::simulated::faults::Step;
 
 use super::kafka::write_state;
@@ -14,14 +14,14 @@ use crate::world::World;
 /// Transactions of every kind, one of which is split.
 fn scenario(gtid_on: bool) -> World {
     let mut world = World::calm(gtid_on);
-    world.task.limits.batch_bytes_max = 600;
-    world.task.limits.transaction_bytes_max = 2_500;
+    world.task.limits.batch_bytes_max = 400;
+    world.task.limits.transaction_bytes_max = 1_500;
     {
         let mut server = world.server();
         server.transaction(2, false);
         server.transaction(1, true);
         server.define();
-        server.transaction(16, false);
+        server.transaction(30, false);
         server.rotate();
         server.transaction(2, false);
     }
@@ -41,6 +41,7 @@ async fn survive(gtid_on: bool, kills: &[u64]) -> u64 {
     }
     let instance = world.start();
     world.caught_up(SOON).await.unwrap();
+    assert!(world.checker().splits >= 2, "the scenario has a split");
     instance.process.passed()
 }
 
@@ -110,14 +111,19 @@ fn fault_94_a_state_of_a_newer_format_is_refused() {
         instance.kill().await;
         let newer = format!(r#"{{"format":{},"unheard_of":1}}"#, STATE_FORMAT + 1);
         write_state(&world, &checkpoint_key(), &newer);
-        let reads = world.broker().steps[&Step::Commit];
+        let commits = world.broker().steps[&Step::Commit];
         let instance = world.start();
-        let is_newer = |error: &Error| matches!(error, Error::Sink(SinkError::State(_)));
+        let is_newer = |error: &Error| {
+            matches!(
+                error,
+                Error::Sink(SinkError::State(StateError::Format { .. }))
+            )
+        };
         let halt = instance.ended().await.unwrap_err();
         assert!(is_newer(&halt.error), "{}", halt.error);
         assert_eq!(
             world.broker().steps[&Step::Commit],
-            reads,
+            commits,
             "it writes nothing"
         );
     });

@@ -73,6 +73,8 @@ pub enum DecodeErrorKind {
     DeadTransaction {
         /// Where the transaction's first event begins.
         first: FileOffset,
+        /// When it would have been committed, in microseconds since 1970.
+        commit_time_us: i64,
     },
     /// Larger than what is kept in memory.
     #[error("it has {size} bytes, more than the {limit} that are kept in memory")]

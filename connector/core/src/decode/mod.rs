@@ -84,6 +84,16 @@ pub struct Transaction {
     pub is_xa: bool,
 }
 
+/// A source transaction that the server wrote the beginning of, and rolled back: another one may stand in the same
+/// place on another server, or after the binlog was begun anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadTransaction {
+    /// Where its first event begins.
+    pub first: FileOffset,
+    /// When it would have been committed, in microseconds since 1970.
+    pub commit_time_us: i64,
+}
+
 /// Where the decoder is between events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -109,8 +119,8 @@ pub struct Decoder {
     transaction: Transaction,
     /// The last complete one, while another is read.
     previous: Transaction,
-    /// Where transactions begin that are known to have no end.
-    dead: Vec<FileOffset>,
+    /// Transactions that are known to have no end.
+    dead: Vec<DeadTransaction>,
     checksum: Checksum,
 }
 
@@ -131,10 +141,10 @@ impl Decoder {
         }
     }
 
-    /// Drops the transactions that begin at these places: each was found to have no end, as the server crashed
-    /// while it wrote it, and rolled it back when it started anew.
+    /// Drops these transactions: each was found to have no end, as the server crashed while it wrote it, and rolled
+    /// it back when it started anew.
     #[must_use]
-    pub fn without(mut self, dead: Vec<FileOffset>) -> Self {
+    pub fn without(mut self, dead: Vec<DeadTransaction>) -> Self {
         self.dead = dead;
         self
     }
@@ -173,6 +183,12 @@ impl Decoder {
             State::Outside => &self.transaction,
             State::Announced | State::Inside | State::Dead => &self.previous,
         }
+    }
+
+    /// True inside of a transaction that is dropped.
+    #[must_use]
+    pub fn is_dropping(&self) -> bool {
+        self.state == State::Dead
     }
 
     /// True between the first event of a source transaction and its end.
@@ -367,7 +383,10 @@ impl Decoder {
 
     /// The transaction that begins with the event at hand, in the state that follows.
     fn begin(&mut self, transaction: Transaction, next: State) {
-        let is_dead = self.dead.contains(&self.at);
+        let is_it = |dead: &DeadTransaction| {
+            dead.first == self.at && dead.commit_time_us == transaction.commit_time_us
+        };
+        let is_dead = self.dead.iter().any(is_it);
         self.state = if is_dead { State::Dead } else { next };
         let last = std::mem::replace(&mut self.transaction, transaction);
         if last.first.is_some() {
@@ -539,8 +558,10 @@ impl Decoder {
             }
             (_, State::Announced | State::Inside) => {
                 let first = self.transaction.first.clone();
-                let first = first.unwrap_or_else(|| self.at.clone());
-                return Err(DecodeErrorKind::DeadTransaction { first });
+                return Err(DecodeErrorKind::DeadTransaction {
+                    first: first.unwrap_or_else(|| self.at.clone()),
+                    commit_time_us: self.transaction.commit_time_us,
+                });
             }
         }
         Ok(Item::NewFile)

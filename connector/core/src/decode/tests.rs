@@ -2,7 +2,8 @@
 //! makes it panic.
 
 use super::{
-    DecodeErrorKind, Decoder, Ending, Item, Joined, Joiner, RowsKind, TableMapEvent, Transaction,
+    DeadTransaction, DecodeErrorKind, Decoder, Ending, Item, Joined, Joiner, RowsKind,
+    TableMapEvent, Transaction,
 };
 use crate::event::{EventHeader, EventType, Part};
 use crate::input::Input;
@@ -433,7 +434,11 @@ fn a_transaction_in_the_middle_of_another_is_refused() {
         );
         refused(before, STOP, b"", unfinished("STOP_EVENT"));
         let first = at("binlog.000007", 4);
-        let dead = DecodeErrorKind::DeadTransaction { first };
+        let commit_time_us = 1_700_000_000_123_456;
+        let dead = DecodeErrorKind::DeadTransaction {
+            first,
+            commit_time_us,
+        };
         refused(before, FORMAT_DESCRIPTION, &run, dead);
         let next_file = testing::format_description(0, true);
         let event = "FORMAT_DESCRIPTION_EVENT";
@@ -459,7 +464,21 @@ fn a_transaction_that_is_known_to_have_no_end_is_dropped_up_to_the_servers_next_
         let last = stream.decoder.last_complete().clone();
         let first = at("binlog.000007", stream.stream.offset);
         let before = stream.decoder.position().clone();
-        stream.decoder = stream.decoder.without(vec![first]);
+        // Without an announcement only the seconds of the header are known.
+        let commit_time_us = match announced.is_empty() {
+            true => i64::from(testing::TIME) * 1_000_000,
+            false => 1_700_000_000_123_456,
+        };
+        stream.decoder = stream.decoder.without(vec![
+            DeadTransaction {
+                first: before.at().clone(),
+                commit_time_us: commit_time_us + 1,
+            },
+            DeadTransaction {
+                first,
+                commit_time_us,
+            },
+        ]);
         for (event_type, body) in &announced {
             stream.next(*event_type, body).unwrap();
         }

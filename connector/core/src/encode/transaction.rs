@@ -43,7 +43,7 @@ pub enum SplitError {
         found: String,
     },
     /// The transaction has fewer rows than were published.
-    #[error("source transaction {id} has {left} rows of {table} less than were published")]
+    #[error("source transaction {id} has {left} rows of {table} fewer than were published")]
     Shorter {
         /// The transaction.
         id: String,
