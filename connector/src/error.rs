@@ -272,6 +272,16 @@ pub(crate) fn is_elsewhere(code: u16, message: &str) -> bool {
             || says("more gtids than"))
 }
 
+/// True if the server cannot make sense of the bytes at a place: there is no event, but the middle of one. It words
+/// that in many ways (truncated, too large, wrong checksum), all of which name the last event that it read.
+pub(crate) fn is_unreadable(code: u16, message: &str) -> bool {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
+        && says("the last event read from")
+        && !says("i/o error")
+        && !says("memory")
+}
+
 const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";
 
 const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or delete the state topic and the task's data topics and start anew with source.start; keep binlogs longer (binlog_expire_logs_seconds).";

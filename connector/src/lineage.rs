@@ -12,7 +12,7 @@ use binlog_bridge_core::event::{EventBlock, EventHeader};
 use binlog_bridge_core::position::{GtidSet, Position, PositionError};
 use binlog_bridge_core::state::{Checkpoint, Split, TransactionIdentity};
 
-use crate::error::{Error, is_elsewhere, is_purged};
+use crate::error::{Error, is_elsewhere, is_purged, is_unreadable};
 use crate::source::{Dump, SourceError, Survey};
 use crate::start::StartError;
 
@@ -190,7 +190,9 @@ async fn read_transaction<D: Dump>(
 /// In another binlog the place may lie behind the end, or inside of an event.
 fn is_no_place(error: &Error) -> bool {
     match error {
-        Error::Source(SourceError::Server { code, message }) => is_elsewhere(*code, message),
+        Error::Source(SourceError::Server { code, message }) => {
+            is_elsewhere(*code, message) || is_unreadable(*code, message)
+        }
         Error::Decode(error) => matches!(
             error.kind,
             DecodeErrorKind::RowsOutsideTransaction

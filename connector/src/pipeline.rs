@@ -117,7 +117,6 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         // Taken out, so that the event may borrow from it while the rest of `self` changes.
         let mut joiner = std::mem::replace(&mut self.joiner, Joiner::new(0));
         let wanted = |_: &EventHeader, table_id: Option<u64>| match table_id {
-            // Nothing of it is told.
             Some(_) if self.decoder.is_dropping() => false,
             // An unknown id is an error that is found when the event is decoded.
             Some(id) => self.tables.plan(id).map_or(true, |plan| plan.is_some()),

@@ -320,8 +320,13 @@ impl Server {
         let event = event.ok_or_else(|| {
             let name = &at.file;
             let offset = at.offset;
+            let what = [
+                "bogus data in log event",
+                "binlog truncated in the middle of event; consider out of disk space on source",
+                "log event entry exceeded max_allowed_packet; Increase max_allowed_packet on source",
+            ][usize::try_from(offset % 3).unwrap()];
             refusal(&format!(
-                "bogus data in log event; the first event '{name}' at {offset}, the last event read from \
+                "{what}; the first event '{name}' at {offset}, the last event read from \
                  './{name}' at 123, the last byte read from './{name}' at {offset}."
             ))
         })?;

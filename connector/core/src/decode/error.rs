@@ -100,3 +100,13 @@ impl From<Truncated> for DecodeErrorKind {
         Self::Truncated
     }
 }
+
+/// A source transaction that the server wrote the beginning of, and rolled back: another one may stand in the same
+/// place on another server, or after the binlog was begun anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadTransaction {
+    /// Where its first event begins.
+    pub first: FileOffset,
+    /// When it would have been committed, in microseconds since 1970.
+    pub commit_time_us: i64,
+}

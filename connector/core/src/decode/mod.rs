@@ -10,7 +10,7 @@ mod join;
 mod rows;
 mod table_map;
 
-pub use error::{DecodeError, DecodeErrorKind};
+pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
 pub use join::{Joined, Joiner};
 pub use rows::{RowsEvent, RowsKind};
 pub use table_map::{ColumnMetadata, TableMapEvent};
@@ -82,16 +82,6 @@ pub struct Transaction {
     pub thread_id: Option<u32>,
     /// True between XA START and its end.
     pub is_xa: bool,
-}
-
-/// A source transaction that the server wrote the beginning of, and rolled back: another one may stand in the same
-/// place on another server, or after the binlog was begun anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadTransaction {
-    /// Where its first event begins.
-    pub first: FileOffset,
-    /// When it would have been committed, in microseconds since 1970.
-    pub commit_time_us: i64,
 }
 
 /// Where the decoder is between events.
