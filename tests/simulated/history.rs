@@ -89,6 +89,18 @@ impl Server {
         self.executed(vec![change]);
     }
 
+    /// A source transaction with rows that ends with ROLLBACK, as it changed a table of an engine without transactions.
+    pub fn rolled_back(&mut self, rows_events: u64) {
+        let id = self.announce();
+        self.write(events::QUERY, &events::query("shop", "BEGIN"), Some(id));
+        for _ in 0..rows_events {
+            let row = self.tables[0].row(1, -1, &mut self.random);
+            self.write_rows(id, 0, events::WRITE_ROWS, &[row]);
+        }
+        self.write(events::QUERY, &events::query("shop", "ROLLBACK"), Some(id));
+        self.executed(Vec::new());
+    }
+
     /// A change of a selected table that is in the binlog as text.
     pub fn statement_format(&mut self) {
         let id = self.announce();
