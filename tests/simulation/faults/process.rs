@@ -69,7 +69,7 @@ fn fault_88_a_second_kill_at_each_step_of_the_recovery_costs_and_doubles_nothing
 }
 
 #[test]
-fn fault_89_a_shutdown_at_each_step_ends_in_time_and_costs_nothing() {
+fn fault_89_a_shutdown_at_many_moments_ends_in_time_and_costs_nothing() {
     both_modes(|gtid_on| async move {
         for step in 0..60 {
             let mut world = scenario(gtid_on);
