@@ -76,6 +76,9 @@ struct Producer {
 
 pub struct Transaction {
     pub state: Ended,
+    /// When its client began it.
+    pub asked_for: Instant,
+    /// When its first record came.
     pub began: Instant,
     pub decided: Option<Instant>,
     pub records: Vec<Record>,
@@ -388,6 +391,7 @@ impl Broker {
     fn begin(&mut self, id: Option<&str>) -> usize {
         self.transactions.push(Transaction {
             state: Ended::No,
+            asked_for: Instant::now(),
             began: Instant::now(),
             decided: None,
             records: Vec::new(),

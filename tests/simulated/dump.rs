@@ -29,6 +29,8 @@ pub struct Network {
     pub block_events_max: u64,
     /// The first file that somebody may still read, for each dump that is open.
     pub read_from: Vec<(Arc<str>, usize)>,
+    /// Events that were sent, without those that the server makes up.
+    pub sent: u64,
 }
 
 struct Open {
@@ -58,6 +60,7 @@ impl Network {
             faults: Faults::new(random, faults_per_mille),
             block_events_max: 8,
             read_from: Vec::new(),
+            sent: 0,
         }
     }
 }
@@ -144,6 +147,7 @@ impl SimDump {
                 Next::Skipped => {}
                 Next::Event(bytes) => {
                     self.push(block, &bytes);
+                    self.network(|network| network.sent += 1);
                     left -= 1;
                 }
             }

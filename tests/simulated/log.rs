@@ -26,6 +26,8 @@ pub struct SimLog {
     /// The epoch that `init` gave.
     epoch: Option<u32>,
     in_transaction: bool,
+    /// When the transaction was begun, which the brokers hear of with its first record.
+    begun: Instant,
     has_records: bool,
     /// Not all records of the transaction were taken: it can only be aborted.
     has_failed: bool,
@@ -52,6 +54,7 @@ impl SimLog {
             id: id.to_owned(),
             epoch: None,
             in_transaction: false,
+            begun: Instant::now(),
             has_records: false,
             has_failed: false,
         }
@@ -150,7 +153,10 @@ impl SimLog {
         let epoch = self.epoch.ok_or(LogErrorKind::Other)?;
         loop {
             match self.with(|broker| broker.transaction(&self.id, epoch))? {
-                Ok(transaction) => return Ok(transaction),
+                Ok(transaction) => {
+                    self.with(|broker| broker.transactions[transaction].asked_for = self.begun);
+                    return Ok(transaction);
+                }
                 Err(Concurrent) if Instant::now() >= deadline => {
                     return Err(LogErrorKind::Abortable);
                 }
@@ -353,6 +359,7 @@ impl Log for SimLog {
         }
         assert!(!self.in_transaction, "a transaction is open already");
         (self.in_transaction, self.has_records, self.has_failed) = (true, false, false);
+        self.begun = Instant::now();
         Ok(())
     }
 

@@ -18,6 +18,8 @@ struct Life {
     passed: u64,
     dies_at: Option<u64>,
     is_dead: bool,
+    /// What happens at a point that is still to come.
+    planned: Option<(u64, Box<dyn FnOnce() + Send>)>,
 }
 
 impl Process {
@@ -36,11 +38,16 @@ impl Process {
     /// Goes on, unless the process dies here: then nothing of it goes on.
     pub async fn point(&self, what: &str) {
         self.trace.note(&self.name, what);
-        let is_dead = self.life(|life| {
+        let (is_dead, happens) = self.life(|life| {
             life.passed += 1;
             life.is_dead |= life.dies_at.is_some_and(|at| life.passed > at);
-            life.is_dead
+            let passed = life.passed;
+            let happens = life.planned.take_if(|(at, _)| passed > *at);
+            (life.is_dead, happens)
         });
+        if let Some((_, work)) = happens {
+            work();
+        }
         if is_dead {
             std::future::pending::<()>().await;
         }
@@ -54,6 +61,11 @@ impl Process {
     /// Lets it die after so many more points.
     pub fn die_after(&self, points: u64) {
         self.life(|life| life.dies_at = Some(life.passed + points));
+    }
+
+    /// Lets something happen to it after so many more points.
+    pub fn meet_after(&self, points: u64, work: impl FnOnce() + Send + 'static) {
+        self.life(|life| life.planned = Some((life.passed + points, Box::new(work))));
     }
 
     /// True once it has died at a point.

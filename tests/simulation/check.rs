@@ -28,7 +28,7 @@ pub struct SplitLimits {
     pub bytes: u64,
     /// Time that a Kafka transaction may be open.
     pub open: Duration,
-    /// How much of it may have passed before the broker heard of the transaction.
+    /// How much of it may have passed before the transaction was begun: only a process that is frozen waits.
     pub slack: Duration,
 }
 
@@ -332,8 +332,8 @@ impl Checker {
 
     /// A Kafka transaction ends in the middle of a source transaction only where it must.
     fn was_due(&self, found: &Committed, transaction: &Transaction) -> Result<(), String> {
-        let decided = transaction.decided.unwrap_or(transaction.began);
-        let open = decided.duration_since(transaction.began);
+        let decided = transaction.decided.unwrap_or(transaction.asked_for);
+        let open = decided.duration_since(transaction.asked_for);
         let limits = self.split_limits;
         if found.bytes < limits.bytes && open + limits.slack < limits.open {
             let bytes = found.bytes;

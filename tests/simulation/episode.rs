@@ -313,7 +313,7 @@ impl Episode {
     fn freeze_last(&mut self, ms_max: u64) {
         let time = Duration::from_millis(self.random.below(1..ms_max));
         if let Some(instance) = self.instances.last() {
-            instance.freeze(time);
+            self.world.freeze(instance, time);
             self.counts.freezes += 1;
         }
     }

@@ -21,7 +21,7 @@ pub struct Instance {
     pub name: String,
     pub process: Process,
     pub health: Health,
-    pub trigger: ShutdownTrigger,
+    pub trigger: Arc<ShutdownTrigger>,
     frozen: Arc<Mutex<Option<Instant>>>,
     task: JoinHandle<Option<Result<(), Halt>>>,
 }
@@ -47,14 +47,14 @@ impl Instance {
             name,
             process,
             health,
-            trigger,
+            trigger: Arc::new(trigger),
             frozen,
             task: tokio::spawn(life),
         }
     }
 
-    /// Stops the process for some time, as a virtual machine that is moved; connections stay open.
-    pub fn freeze(&self, time: Duration) {
+    /// See [`crate::world::World::freeze`].
+    pub(crate) fn freeze(&self, time: Duration) {
         let mut frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
         *frozen = Some(Instant::now() + time);
     }

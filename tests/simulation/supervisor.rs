@@ -89,7 +89,7 @@ fn of_two_instances_that_fence_each_other_one_goes_on() {
         }
         milliseconds(11).await;
         // Fenced by an instance that has not said so yet, the old one begins again.
-        new.freeze(Duration::from_secs(20));
+        world.freeze(&new, Duration::from_secs(20));
         world.server().transaction(3, false);
         world.caught_up(Duration::from_secs(10)).await.unwrap();
         let halt = new.ended().await.unwrap_err();
@@ -115,7 +115,7 @@ fn what_the_old_instance_published_after_the_new_one_asked_the_server_is_not_los
         while world.server().surveys == asked {
             milliseconds(1).await;
         }
-        new.freeze(Duration::from_secs(5));
+        world.freeze(&new, Duration::from_secs(5));
         world.server().transaction(3, false);
         world.caught_up(Duration::from_secs(4)).await.unwrap();
         new.ready().await;

@@ -25,8 +25,6 @@ use crate::check::{Checker, SplitLimits};
 use crate::instance::Instance;
 
 pub const TASK: &str = "sim";
-/// How long the first records of a Kafka transaction may be on their way.
-const SLACK: Duration = Duration::from_secs(60);
 pub const STATE: &str = "binlog-bridge.sim.state";
 
 pub struct World {
@@ -58,7 +56,7 @@ impl World {
         let split_limits = SplitLimits {
             bytes: task.limits.transaction_bytes_max,
             open: broker.transaction_timeout / 2,
-            slack: SLACK,
+            slack: Duration::ZERO,
         };
         let checker = Checker::new(TASK, Arc::clone(&server), registry.clone(), split_limits);
         let checker = Arc::new(Mutex::new(checker));
@@ -98,6 +96,13 @@ impl World {
         self.checker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Stops a process for some time, as a virtual machine that is moved; connections stay open.
+    pub fn freeze(&self, instance: &Instance, time: Duration) {
+        instance.freeze(time);
+        let slack = &mut self.checker().split_limits.slack;
+        *slack = time.max(*slack);
+    }
+
     /// Changes the faults of each seam.
     pub fn faults(&self, change: impl Fn(&mut Faults)) {
         change(&mut self.broker().faults);
@@ -126,12 +131,11 @@ impl World {
     /// Starts a process, with an owner id of its own.
     pub fn start(&mut self) -> Instance {
         self.started += 1;
-        let limits = SplitLimits {
-            bytes: self.task.limits.transaction_bytes_max,
-            open: self.task.limits.transaction_time_max,
-            slack: SLACK,
-        };
-        self.checker().split_limits = limits;
+        {
+            let mut checker = self.checker();
+            checker.split_limits.bytes = self.task.limits.transaction_bytes_max;
+            checker.split_limits.open = self.task.limits.transaction_time_max;
+        }
         let name = format!("instance-{}", self.started);
         let mut task = self.task.clone();
         task.owner = Owner {

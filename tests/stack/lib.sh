@@ -81,7 +81,7 @@ launch() { # SERVICE
       run_server mysql "$MYSQL/bin/mysqld" "${MYSQLD_BASE[@]}" --datadir="$SET_DIR/mysql" \
         --bind-address=127.0.0.1 --port="$(port_of mysql)" --socket=mysql.sock --server-id="$(port_of mysql)" \
         --log-bin=binlog --binlog-format=ROW --binlog-row-image=FULL --binlog-row-metadata=FULL --sync-binlog=1 \
-        --gtid-mode=ON --enforce-gtid-consistency=ON --secure-file-priv= "${options[@]}"
+        --gtid-mode=ON --enforce-gtid-consistency=ON --log-error-verbosity=3 --secure-file-priv= "${options[@]}"
       ;;
     registry)
       # The database lies in a file, so that subjects and schema ids survive a restart.

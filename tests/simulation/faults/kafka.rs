@@ -15,9 +15,12 @@ use binlog_bridge_tests::simulated::broker::TRANSACTIONAL_ID;
 use binlog_bridge_tests::simulated::faults::{Fault, Step};
 use tokio::time::Instant;
 
-use super::{SOON, WHILE, block_on, both_modes, goes_on, halts, next, streaming};
+use super::{SOON, WHILE, block_on, both_modes, goes_on, halts, next, next_after, streaming};
 use crate::instance::Instance;
 use crate::world::{STATE, World};
+
+/// Events that are read at most while nothing can be published: about two batches of them.
+const HELD_EVENTS_MAX: u64 = 100;
 
 /// Another program commits a record of the state.
 pub(super) fn write_state(world: &World, key: &str, value: &str) {
@@ -105,6 +108,42 @@ fn fault_63_a_registry_that_does_not_answer_holds_the_stream_and_loses_nothing()
 }
 
 #[test]
+fn fault_63_a_registry_that_refuses_a_request_as_malformed_halts() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        world.registry.refuse(Some(RegistryErrorKind::Invalid));
+        alter(&world);
+        let before = world.check().unwrap();
+        let is_refused = |error: &Error| {
+            matches!(error, Error::Catalog(CatalogError::Subject(SubjectError::Registry(error)))
+                if error.kind == RegistryErrorKind::Invalid)
+        };
+        halts(&world, instance, is_refused).await;
+        assert!(
+            world.check().unwrap() <= before + 1,
+            "at most the statement itself"
+        );
+    });
+}
+
+#[test]
+fn fault_63_a_registry_whose_answers_are_slow_or_lost_costs_nothing() {
+    for fault in [Fault::Lazy, Fault::Held, Fault::After] {
+        // Each request that a new definition takes, the last one too.
+        for after in 0..6 {
+            both_modes(|gtid_on| async move {
+                let (world, instance) = streaming(gtid_on).await;
+                next_after(&world, Step::Registry, after, fault);
+                alter(&world);
+                world.caught_up(SOON).await.unwrap();
+                goes_on(&world).await;
+                assert!(!instance.has_ended());
+            });
+        }
+    }
+}
+
+#[test]
 fn fault_64_two_tables_that_would_share_a_topic_are_refused() {
     block_on(async {
         let mut world = World::calm(true);
@@ -131,9 +170,12 @@ fn fault_76_brokers_that_are_away_for_an_hour_are_waited_for() {
     both_modes(|gtid_on| async move {
         let (world, instance) = streaming(gtid_on).await;
         world.broker().away_until = Some(Instant::now() + Duration::from_secs(3600));
-        (0..200).for_each(|_| world.server().transaction(5, false));
+        let sent = world.network().sent;
+        (0..2_000).for_each(|_| world.server().transaction(5, false));
         tokio::time::sleep(Duration::from_secs(3500)).await;
         assert!(!instance.has_ended() && !instance.health.is_ready());
+        let sent = world.network().sent - sent;
+        assert!(sent < HELD_EVENTS_MAX, "{sent} events were read");
         tokio::time::sleep(Duration::from_secs(100)).await;
         goes_on(&world).await;
     });
@@ -269,6 +311,65 @@ fn fault_81_a_topic_that_is_deleted_while_it_is_written_halts() {
 }
 
 #[test]
+fn fault_81_a_topic_that_is_made_again_while_it_is_written_halts_the_next_start() {
+    both_modes(|gtid_on| async move {
+        let (mut world, instance) = streaming(gtid_on).await;
+        for table in ["t", "u"] {
+            let topic = format!("sim.shop.{table}");
+            let mut broker = world.broker();
+            broker.topics.remove(&topic);
+            broker.create(&topic, 3);
+        }
+        instance.kill().await;
+        (0..5).for_each(|_| world.server().transaction(5, false));
+        let commits = world.broker().committed.len();
+        let instance = world.start();
+        let halt = instance.ended().await.unwrap_err();
+        let is_other =
+            |error: &Error| matches!(error, Error::Catalog(CatalogError::OtherTopic { .. }));
+        assert!(is_other(&halt.error), "{}", halt.error);
+        let broker = world.broker();
+        let later = &broker.committed[commits..];
+        let mut records = later
+            .iter()
+            .flat_map(|index| &broker.transactions[*index].records);
+        assert!(records.all(|record| record.topic == STATE), "no row of it");
+    });
+}
+
+#[test]
+fn fault_81_partitions_that_are_added_while_rows_flow_leave_each_key_in_its_place() {
+    both_modes(|gtid_on| async move {
+        let (mut world, instance) = streaming(gtid_on).await;
+        for table in ["t", "u"] {
+            let mut broker = world.broker();
+            let topic = broker.topics.get_mut(&format!("sim.shop.{table}")).unwrap();
+            topic.partitions.resize_with(
+                7,
+                binlog_bridge_tests::simulated::partitions::Partition::default,
+            );
+        }
+        // The place of each key is compared with its first one by the checker.
+        (0..30).for_each(|_| world.server().transaction(10, false));
+        world.caught_up(SOON).await.unwrap();
+        alter(&world);
+        goes_on(&world).await;
+        instance.kill().await;
+        let _instance = world.start();
+        (0..30).for_each(|_| world.server().transaction(10, false));
+        goes_on(&world).await;
+        for table in ["t", "u"] {
+            for added in 3..7 {
+                let end = world
+                    .broker()
+                    .high_watermark(&format!("sim.shop.{table}"), added);
+                assert_eq!(end, 0, "partition {added} of {table}");
+            }
+        }
+    });
+}
+
+#[test]
 fn fault_82_a_state_written_by_another_program_or_emptied_is_not_guessed_at() {
     block_on(async {
         let (mut world, instance) = streaming(true).await;
@@ -304,11 +405,23 @@ fn fault_83_a_right_that_is_taken_away_is_waited_for() {
 #[test]
 fn fault_84_a_broker_that_cannot_write_is_waited_for() {
     both_modes(|gtid_on| async move {
-        let (world, _instance) = streaming(gtid_on).await;
+        let (world, instance) = streaming(gtid_on).await;
         for _ in 0..3 {
             next(&world, Step::Append, Fault::Hang);
         }
-        world.server().transaction(3, false);
+        let tries = world.broker().steps[&Step::Append];
+        let sent = world.network().sent;
+        (0..2_000).for_each(|_| world.server().transaction(3, false));
+        while !world.broker().faults.script.is_empty() {
+            world.check().unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        // The third try hangs as well; each began where the last checkpoint is.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let tries = u64::from(world.broker().steps[&Step::Append] - tries);
+        let sent = world.network().sent - sent;
+        assert!(sent < tries * HELD_EVENTS_MAX, "{sent} events were read");
+        assert!(!instance.has_ended() && !instance.health.is_ready());
         world.caught_up(Duration::from_secs(600)).await.unwrap();
         goes_on(&world).await;
     });

@@ -42,11 +42,12 @@ async fn streaming(gtid_on: bool) -> (World, Instance) {
 
 /// The next step of that kind meets a fault.
 fn next(world: &World, step: Step, fault: Fault) {
-    let scripted = || Scripted {
-        step,
-        after: 0,
-        fault,
-    };
+    next_after(world, step, 0, fault);
+}
+
+/// After some steps of that kind that go well, one meets a fault.
+fn next_after(world: &World, step: Step, after: u32, fault: Fault) {
+    let scripted = || Scripted { step, after, fault };
     match step {
         Step::Registry => world
             .registry

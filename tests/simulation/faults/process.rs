@@ -1,5 +1,6 @@
 //! Faults of our own process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use binlog_bridge::error::Error;
@@ -10,6 +11,9 @@ use binlog_bridge_tests::simulated::faults::Step;
 use super::kafka::write_state;
 use super::{SOON, block_on, both_modes, goes_on, halts, streaming};
 use crate::world::World;
+
+/// What an orchestrator gives a process at least, once it was asked to end.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Transactions of every kind, one of which is split.
 fn scenario(gtid_on: bool) -> World {
@@ -69,15 +73,24 @@ fn fault_88_a_second_kill_at_each_step_of_the_recovery_costs_and_doubles_nothing
 }
 
 #[test]
-fn fault_89_a_shutdown_at_many_moments_ends_in_time_and_costs_nothing() {
+fn fault_89_a_shutdown_at_each_step_ends_in_time_and_costs_nothing() {
     both_modes(|gtid_on| async move {
-        for step in 0..60 {
+        let points = survive(gtid_on, &[]).await;
+        for point in 0..points {
             let mut world = scenario(gtid_on);
             let instance = world.start();
-            tokio::time::sleep(Duration::from_millis(step * 17)).await;
-            instance.trigger.ask();
-            let ended = tokio::time::timeout(Duration::from_secs(10), instance.ended());
-            ended.await.expect("it ends in time").unwrap();
+            let trigger = Arc::clone(&instance.trigger);
+            let (asked, is_asked) = tokio::sync::oneshot::channel();
+            instance.process.meet_after(point, move || {
+                trigger.ask();
+                let _nobody_waits = asked.send(());
+            });
+            is_asked.await.expect("the point comes");
+            let ended = tokio::time::timeout(SHUTDOWN_WITHIN, instance.ended());
+            let ended = ended.await;
+            ended
+                .unwrap_or_else(|_| panic!("asked at point {point}, it does not end in time"))
+                .unwrap();
             world.check().unwrap();
             let _instance = world.start();
             world.caught_up(SOON).await.unwrap();
@@ -90,7 +103,7 @@ fn fault_90_a_process_that_was_frozen_for_two_minutes_finds_itself_fenced() {
     both_modes(|gtid_on| async move {
         let (mut world, old) = streaming(gtid_on).await;
         world.server().transaction(3, false);
-        old.freeze(Duration::from_secs(120));
+        world.freeze(&old, Duration::from_secs(120));
         let new = world.start();
         new.ready().await;
         goes_on(&world).await;
