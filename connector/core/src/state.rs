@@ -266,7 +266,10 @@ mod tests {
     use super::*;
     use crate::position::GtidSet;
     use crate::schema::Column;
-    use crate::value::{Charset, ColumnType, Decimal, Integer, Temporal, Text};
+    use crate::value::{
+        Binary, Bit, Charset, ColumnType, Decimal, Float, Geometry, Integer, Members, Shape,
+        Temporal, Text, Vector,
+    };
 
     fn at() -> FileOffset {
         FileOffset {
@@ -334,6 +337,24 @@ mod tests {
             }),
             ColumnType::Temporal(Temporal::DateTime { fraction: 6 }),
             ColumnType::Temporal(Temporal::Timestamp { fraction: 0 }),
+            ColumnType::Temporal(Temporal::Time { fraction: 3 }),
+            ColumnType::Temporal(Temporal::Date),
+            ColumnType::Temporal(Temporal::Year),
+            ColumnType::Float(Float {
+                bytes: 4,
+                unsigned: true,
+            }),
+            ColumnType::Bit(Bit { bits: 64 }),
+            ColumnType::Binary(Binary::Fixed { bytes: 255 }),
+            ColumnType::Members(Members::Set {
+                bytes: 1,
+                members: vec!["it's".to_owned(), String::new()],
+            }),
+            ColumnType::Json,
+            ColumnType::Geometry(Geometry {
+                shape: Shape::MultiPolygon,
+            }),
+            ColumnType::Vector(Vector { dimensions: 2048 }),
         ];
         let columns = (0..)
             .zip(types)

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::names::{SchemaNames, field_name};
 use crate::schema::{Column, TableDefinition};
+use crate::value::GEOMETRY_RECORD;
 
 /// Key of `<task>.transactions`.
 pub const TRANSACTIONS_KEY: &str = include_str!("../../../../schemas/transactions-key.avsc");
@@ -20,10 +21,11 @@ pub fn key_schema(names: &SchemaNames, definition: &TableDefinition) -> Option<V
     if definition.primary_key.is_empty() {
         return None;
     }
-    let fields: Vec<Value> = definition
+    let mut fields: Vec<Value> = definition
         .key_columns()
         .map(|column| json!({"name": field_name(&column.name), "type": column.column_type.avro()}))
         .collect();
+    name_again(&mut fields);
     Some(json!({
         "type": "record", "name": "Key", "namespace": names.namespace, "fields": fields,
     }))
@@ -37,7 +39,8 @@ pub fn value_schema(
     names: &SchemaNames,
     definition: &TableDefinition,
 ) -> Result<Value, serde_json::Error> {
-    let columns: Vec<Value> = definition.columns.iter().map(value_field).collect();
+    let mut columns: Vec<Value> = definition.columns.iter().map(value_field).collect();
+    name_again(&mut columns);
     let row = json!({
         "type": "record", "name": "Value", "namespace": names.namespace, "fields": columns,
     });
@@ -77,6 +80,26 @@ fn value_field(column: &Column) -> Value {
         field.insert("mysql.name".into(), column.name.clone().into());
     }
     Value::Object(field)
+}
+
+/// A schema may define a record once: the geometries after the first are of a type that has a name.
+fn name_again(fields: &mut [Value]) {
+    let mut is_defined = false;
+    for field in fields {
+        let Some(field_type) = field.get_mut("type") else {
+            continue;
+        };
+        let place = match field_type {
+            Value::Array(branches) => branches.last_mut(),
+            single => Some(single),
+        };
+        if let Some(record) = place.filter(|place| place["name"] == GEOMETRY_RECORD) {
+            if is_defined {
+                *record = Value::from(GEOMETRY_RECORD);
+            }
+            is_defined = true;
+        }
+    }
 }
 
 /// True if the column's field is `["null", type]`.

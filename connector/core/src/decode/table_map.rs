@@ -34,8 +34,16 @@ pub struct ColumnMetadata {
     pub name: Option<String>,
     /// True for UNSIGNED numbers.
     pub unsigned: bool,
-    /// The collation's number, for character and binary types.
+    /// The collation's number, for character and binary types, ENUM and SET.
     pub collation: Option<u64>,
+    /// The names of an ENUM's or SET's members, in the column's character set.
+    pub members: Option<Vec<Vec<u8>>>,
+    /// What the values of a spatial type are, as WKB numbers it.
+    pub geometry_type: Option<u64>,
+    /// The most numbers that a VECTOR may have.
+    pub dimensions: Option<u32>,
+    /// False for a column that `SELECT *` leaves out.
+    pub visible: bool,
 }
 
 /// The shape of a table: its columns, and the indexes of those of the primary key in the key's order.
@@ -107,6 +115,10 @@ impl<'a> TableMapEvent<'a> {
                 name: None,
                 unsigned: false,
                 collation: None,
+                members: None,
+                geometry_type: None,
+                dimensions: None,
+                visible: true,
             });
         }
         let key = read_optional(input, &mut columns)?;
@@ -163,16 +175,23 @@ fn is_numeric(column: &ColumnMetadata) -> bool {
     )
 }
 
-fn has_collation(column: &ColumnMetadata) -> bool {
-    match column.type_number {
-        // ENUM and SET are packed as STRING, with their own number in the metadata; they have lists of their own.
-        t::STRING => {
-            let [real, _] = column.metadata.to_le_bytes();
-            !matches!(real, t::ENUM | t::SET)
-        }
-        t::VARCHAR | t::VAR_STRING | t::TINY_BLOB..=t::BLOB => true,
-        _ => false,
+/// ENUM and SET are packed as STRING, with their own number in the metadata; they have lists of their own.
+fn real_type(column: &ColumnMetadata) -> u8 {
+    match (column.type_number, column.metadata.to_le_bytes()) {
+        (t::STRING, [real @ (t::ENUM | t::SET), _]) => real,
+        (number, _) => number,
     }
+}
+
+fn has_collation(column: &ColumnMetadata) -> bool {
+    matches!(
+        real_type(column),
+        t::STRING | t::VARCHAR | t::VAR_STRING | t::TINY_BLOB..=t::BLOB
+    )
+}
+
+fn has_members(column: &ColumnMetadata) -> bool {
+    matches!(real_type(column), t::ENUM | t::SET)
 }
 
 /// Fields of the optional metadata, by their number.
@@ -181,8 +200,15 @@ mod field {
     pub(super) const DEFAULT_CHARSET: u8 = 2;
     pub(super) const COLUMN_CHARSET: u8 = 3;
     pub(super) const COLUMN_NAME: u8 = 4;
+    pub(super) const SET_MEMBERS: u8 = 5;
+    pub(super) const ENUM_MEMBERS: u8 = 6;
+    pub(super) const GEOMETRY_TYPE: u8 = 7;
     pub(super) const SIMPLE_PRIMARY_KEY: u8 = 8;
     pub(super) const PRIMARY_KEY_WITH_PREFIX: u8 = 9;
+    pub(super) const MEMBERS_DEFAULT_CHARSET: u8 = 10;
+    pub(super) const MEMBERS_COLUMN_CHARSET: u8 = 11;
+    pub(super) const VISIBILITY: u8 = 12;
+    pub(super) const VECTOR_DIMENSIONS: u8 = 13;
 }
 
 fn read_optional(
@@ -195,23 +221,45 @@ fn read_optional(
         let mut value = Input::new(input.length_encoded_bytes()?);
         match number {
             field::SIGNEDNESS => {
-                for (index, column) in columns
-                    .iter_mut()
-                    .filter(|column| is_numeric(column))
-                    .enumerate()
-                {
-                    // The highest bit comes first.
-                    let byte = value
-                        .rest()
-                        .get(index / 8)
-                        .ok_or(DecodeErrorKind::Truncated)?;
-                    column.unsigned = byte << (index % 8) & 0x80 != 0;
+                for (index, column) in of(columns, is_numeric).enumerate() {
+                    column.unsigned = highest_first(&value, index)?;
                 }
             }
-            field::DEFAULT_CHARSET => read_default_charset(value, columns)?,
+            field::DEFAULT_CHARSET => read_default_charset(value, columns, has_collation)?,
             field::COLUMN_CHARSET => {
-                for column in columns.iter_mut().filter(|column| has_collation(column)) {
+                for column in of(columns, has_collation) {
                     column.collation = Some(value.length_encoded()?);
+                }
+            }
+            field::MEMBERS_DEFAULT_CHARSET => read_default_charset(value, columns, has_members)?,
+            field::MEMBERS_COLUMN_CHARSET => {
+                for column in of(columns, has_members) {
+                    column.collation = Some(value.length_encoded()?);
+                }
+            }
+            field::SET_MEMBERS | field::ENUM_MEMBERS => {
+                let wanted = if number == field::SET_MEMBERS {
+                    t::SET
+                } else {
+                    t::ENUM
+                };
+                for column in of(columns, |column| real_type(column) == wanted) {
+                    column.members = Some(read_members(&mut value)?);
+                }
+            }
+            field::GEOMETRY_TYPE => {
+                for column in of(columns, |column| column.type_number == t::GEOMETRY) {
+                    column.geometry_type = Some(value.length_encoded()?);
+                }
+            }
+            field::VECTOR_DIMENSIONS => {
+                for column in of(columns, |column| column.type_number == t::VECTOR) {
+                    column.dimensions = u32::try_from(value.length_encoded()?).ok();
+                }
+            }
+            field::VISIBILITY => {
+                for (index, column) in columns.iter_mut().enumerate() {
+                    column.visible = highest_first(&value, index)?;
                 }
             }
             field::COLUMN_NAME => {
@@ -234,11 +282,37 @@ fn read_optional(
                     key.push(key_index(index, columns.len())?);
                 }
             }
-            // Members of ENUM and SET, geometry types, visibility: not needed for the types read so far.
+            // Fields of later servers add to what is known; they do not change it.
             _ => {}
         }
     }
     Ok(key)
+}
+
+/// The columns of a kind, in the table's order.
+fn of(
+    columns: &mut [ColumnMetadata],
+    is_of: impl Fn(&ColumnMetadata) -> bool,
+) -> impl Iterator<Item = &mut ColumnMetadata> {
+    columns.iter_mut().filter(move |column| is_of(column))
+}
+
+/// A bit of a list whose highest bits come first.
+fn highest_first(bits: &Input<'_>, index: usize) -> Result<bool, DecodeErrorKind> {
+    let byte = bits
+        .rest()
+        .get(index / 8)
+        .ok_or(DecodeErrorKind::Truncated)?;
+    Ok(byte << (index % 8) & 0x80 != 0)
+}
+
+/// How many members, then each with its length.
+fn read_members(value: &mut Input<'_>) -> Result<Vec<Vec<u8>>, DecodeErrorKind> {
+    let count = value.length_encoded()?;
+    // Not allocated for by a count that may be damaged: each member takes a byte at least.
+    (0..count)
+        .map(|_| Ok(value.length_encoded_bytes()?.to_vec()))
+        .collect()
 }
 
 fn key_index(index: u64, columns: usize) -> Result<usize, DecodeErrorKind> {
@@ -254,12 +328,10 @@ fn key_index(index: u64, columns: usize) -> Result<usize, DecodeErrorKind> {
 fn read_default_charset(
     mut value: Input<'_>,
     columns: &mut [ColumnMetadata],
+    is_of: fn(&ColumnMetadata) -> bool,
 ) -> Result<(), DecodeErrorKind> {
     let default = value.length_encoded()?;
-    let mut character: Vec<&mut ColumnMetadata> = columns
-        .iter_mut()
-        .filter(|column| has_collation(column))
-        .collect();
+    let mut character: Vec<&mut ColumnMetadata> = of(columns, is_of).collect();
     for column in &mut character {
         column.collation = Some(default);
     }

@@ -1057,16 +1057,82 @@ mod table_map {
     }
 
     #[test]
-    fn fields_that_are_not_needed_are_skipped() {
-        let optional = [
-            field(5, &[1, 2, 3]),
-            field(12, &[0xff]),
-            field(77, &[0; 300]),
-            names(),
-        ]
-        .concat();
+    fn fields_that_are_not_known_are_skipped() {
+        let optional = [field(14, &[1, 2, 3]), field(77, &[0; 300]), names()].concat();
         let (columns, _) = read(&shape(&optional)).unwrap();
         assert_eq!(columns[9].name.as_deref(), Some("é"));
+    }
+
+    #[test]
+    fn members_shapes_dimensions_and_visibility_belong_to_columns_of_their_kind() {
+        // INT, ENUM, POINT, SET, ENUM, VECTOR, GEOMETRY, VARCHAR.
+        let types = [3, 254, 255, 254, 254, 242, 255, 15];
+        let metadata = [247, 1, 4, 248, 1, 247, 2, 4, 4, 80, 0];
+        let optional = [
+            field(5, &[2, 1, b'x', 0]),
+            field(6, &[1, 1, b'a', 2, 1, b'b', 2, 0xc3, 0xa4]),
+            field(7, &[1, 0]),
+            field(10, &[255 - 210, 1, 8]),
+            field(2, &[33]),
+            field(12, &[0b0111_1111]),
+            field(13, &[252, 0, 8]),
+        ]
+        .concat();
+        let bytes = [&[8][..], &types, &[11], &metadata, &[0], &optional].concat();
+        let (columns, _) = read(&bytes).unwrap();
+        let names = |column: usize| columns[column].members.clone().unwrap_or_default();
+        assert_eq!(names(1), [b"a"]);
+        assert_eq!(names(3), [&b"x"[..], b""]);
+        assert_eq!(names(4), [&b"b"[..], "ä".as_bytes()]);
+        assert!(columns[0].members.is_none() && columns[7].members.is_none());
+        let shapes: Vec<_> = columns.iter().map(|column| column.geometry_type).collect();
+        assert_eq!(
+            shapes,
+            [None, None, Some(1), None, None, None, Some(0), None]
+        );
+        let collations: Vec<_> = columns.iter().map(|column| column.collation).collect();
+        let expected = [
+            None,
+            Some(45),
+            None,
+            Some(8),
+            Some(45),
+            None,
+            None,
+            Some(33),
+        ];
+        assert_eq!(collations, expected);
+        assert_eq!(columns[5].dimensions, Some(2048));
+        let hidden: Vec<_> = columns.iter().map(|column| !column.visible).collect();
+        assert_eq!(
+            hidden,
+            [true, false, false, false, false, false, false, false]
+        );
+        // One charset for each, instead of a default.
+        let bytes = [
+            &[8][..],
+            &types,
+            &[11],
+            &metadata,
+            &[0],
+            &field(11, &[8, 13, 28]),
+        ]
+        .concat();
+        let (columns, _) = read(&bytes).unwrap();
+        let collations: Vec<_> = columns.iter().map(|column| column.collation).collect();
+        assert_eq!(
+            collations,
+            [None, Some(8), None, Some(13), Some(28), None, None, None]
+        );
+        for damaged in [
+            field(6, &[2, 1]),
+            field(5, &[252, 255, 255]),
+            field(7, &[]),
+            field(12, &[]),
+        ] {
+            let bytes = [&[8][..], &types, &[11], &metadata, &[0], &damaged].concat();
+            assert_eq!(read(&bytes).unwrap_err(), DecodeErrorKind::Truncated);
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl TablePlan {
             .enumerate()
             .map(|(index, column)| Step {
                 column: column.name.clone(),
-                column_type: column.column_type,
+                column_type: column.column_type.clone(),
                 is_union: column.nullable || column.column_type.may_be_invalid(),
                 nullable: column.nullable,
                 key_slot: definition.primary_key.iter().position(|key| *key == index),

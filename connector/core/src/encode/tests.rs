@@ -46,7 +46,7 @@ fn definition(columns: &[(&str, ColumnType, bool)], primary_key: &[usize]) -> Ta
             .iter()
             .map(|(name, column_type, nullable)| Column {
                 name: (*name).to_owned(),
-                column_type: *column_type,
+                column_type: column_type.clone(),
                 nullable: *nullable,
             })
             .collect(),

@@ -59,6 +59,46 @@ impl Decimal {
 
     #[inline]
     pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        let mut limbs = [0_u32; LIMBS];
+        let negative = self.each_group(input, |group, digits| {
+            multiply_add(&mut limbs, power_of_ten(digits), group);
+        })?;
+        if negative {
+            negate(&mut limbs);
+        }
+        write_shortest(out, &limbs);
+        Ok(())
+    }
+
+    /// The number as the server prints it: without leading zeros, with all digits of its scale.
+    pub(super) fn text(self, input: &mut Input<'_>) -> Result<String, ValueError> {
+        if !(1..=PRECISION_MAX).contains(&self.precision) {
+            return Err(ValueError::Decimal);
+        }
+        let mut all = String::new();
+        let negative = self.each_group(input, |group, digits| {
+            all.push_str(&format!("{group:0digits$}"));
+        })?;
+        let (whole, fraction) = all
+            .split_at_checked(all.len().saturating_sub(usize::from(self.scale)))
+            .ok_or(ValueError::Decimal)?;
+        let whole = match whole.trim_start_matches('0') {
+            "" => "0",
+            digits => digits,
+        };
+        let is_zero = all.bytes().all(|digit| digit == b'0');
+        let sign = if negative && !is_zero { "-" } else { "" };
+        let point = if fraction.is_empty() { "" } else { "." };
+        Ok(format!("{sign}{whole}{point}{fraction}"))
+    }
+
+    /// Goes through the groups of digits from the left, each with its number of digits. True if it is negative.
+    #[inline]
+    fn each_group(
+        self,
+        input: &mut Input<'_>,
+        mut take: impl FnMut(u64, usize),
+    ) -> Result<bool, ValueError> {
         let whole = usize::from(
             self.precision
                 .checked_sub(self.scale)
@@ -70,8 +110,6 @@ impl Decimal {
         let first = packed.first().ok_or(ValueError::Decimal)?;
         let negative = first & 0x80 == 0;
         let invert = if negative { 0xff } else { 0 };
-
-        let mut limbs = [0_u32; LIMBS];
         let mut rest = Input::new(packed);
         let mut top = 0x80;
         for digits in groups {
@@ -81,18 +119,17 @@ impl Decimal {
                 group = (group << 8) | u64::from(byte ^ invert ^ top);
                 top = 0;
             }
-            let limit = 10_u64.pow(u32::try_from(digits).unwrap_or(9));
-            if group >= limit {
+            if group >= power_of_ten(digits) {
                 return Err(ValueError::Decimal);
             }
-            multiply_add(&mut limbs, limit, group);
+            take(group, digits);
         }
-        if negative {
-            negate(&mut limbs);
-        }
-        write_shortest(out, &limbs);
-        Ok(())
+        Ok(negative)
     }
+}
+
+fn power_of_ten(digits: usize) -> u64 {
+    10_u64.pow(u32::try_from(digits).unwrap_or(9))
 }
 
 fn group_bytes(digits: usize) -> usize {

@@ -2,34 +2,66 @@
 //!
 //! One file per family. Each copies a packed value straight into Avro binary; there is no value in between.
 
+mod binary;
+mod bit;
+mod charset;
 mod decimal;
+mod float;
+mod geometry;
 mod integer;
+mod json;
+mod members;
 mod temporal;
 mod text;
+mod vector;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use binary::Binary;
+pub use bit::Bit;
+pub use charset::Charset;
 pub use decimal::Decimal;
+pub use float::Float;
+pub(crate) use geometry::GEOMETRY_RECORD;
+pub use geometry::{Geometry, Shape};
 pub use integer::Integer;
+pub use members::Members;
 pub use temporal::Temporal;
-pub use text::{Charset, Text};
+pub use text::Text;
+pub use vector::Vector;
+
+use text::Packing;
 
 use crate::decode::ColumnMetadata;
 use crate::input::{Input, Truncated};
 
 /// The type of a column, as far as its values need it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "family", rename_all = "lowercase")]
 pub enum ColumnType {
     /// TINYINT to BIGINT.
     Integer(Integer),
     /// DECIMAL and NUMERIC.
     Decimal(Decimal),
+    /// FLOAT and DOUBLE.
+    Float(Float),
+    /// BIT.
+    Bit(Bit),
     /// CHAR, VARCHAR and the TEXT types.
     Text(Text),
-    /// DATETIME and TIMESTAMP.
+    /// BINARY, VARBINARY and the BLOB types.
+    Binary(Binary),
+    /// DATE, TIME, DATETIME, TIMESTAMP and YEAR.
     Temporal(Temporal),
+    /// ENUM and SET.
+    Members(Members),
+    /// JSON.
+    Json,
+    /// GEOMETRY and its kin.
+    Geometry(Geometry),
+    /// VECTOR.
+    Vector(Vector),
 }
 
 /// What became of a value.
@@ -53,6 +85,27 @@ pub enum ValueError {
     /// A decimal with digits that cannot be.
     #[error("its digits are not those of a DECIMAL")]
     Decimal,
+    /// An infinity, no number at all, or half of one.
+    #[error("it is not a finite number")]
+    NotFinite,
+    /// More bits than the column has.
+    #[error("it has more bits than the column")]
+    Bits,
+    /// More bytes than the column holds.
+    #[error("it is longer than the column allows")]
+    TooLong,
+    /// A length of time that cannot be.
+    #[error("it is not a TIME that the server stores")]
+    Time,
+    /// A number that no member of an ENUM or SET has.
+    #[error("it is none of the members of the column's ENUM or SET")]
+    Member,
+    /// JSON that cannot be.
+    #[error("its binary JSON is damaged")]
+    Json,
+    /// A geometry without an SRID.
+    #[error("it is too short for a geometry")]
+    Geometry,
 }
 
 impl From<Truncated> for ValueError {
@@ -72,22 +125,26 @@ impl ColumnType {
     /// # Errors
     /// [`UnsupportedType`] with the type's SQL name.
     pub fn from_metadata(column: &ColumnMetadata) -> Result<Self, UnsupportedType> {
+        let [real_type, _] = column.metadata.to_le_bytes();
         match column.type_number {
             1 | 2 | 3 | 8 | 9 => Ok(Self::Integer(Integer::from_metadata(column))),
             246 => Decimal::from_metadata(column).map(Self::Decimal),
-            15 | 249..=252 | 253 | 254 => Text::from_metadata(column).map(Self::Text),
-            17 | 18 => Temporal::from_metadata(column).map(Self::Temporal),
-            4 => Err(UnsupportedType("FLOAT")),
-            5 => Err(UnsupportedType("DOUBLE")),
+            4 | 5 => Ok(Self::Float(Float::from_metadata(column))),
+            16 => Bit::from_metadata(column).map(Self::Bit),
+            254 if matches!(real_type, 247 | 248) => {
+                Members::from_metadata(column).map(Self::Members)
+            }
+            15 | 249..=254 if text::is_binary(column) => {
+                Packing::from_metadata(column).map(|packing| Self::Binary(Binary::new(packing)))
+            }
+            15 | 249..=254 => Text::from_metadata(column).map(Self::Text),
+            10 | 13 | 14 | 17 | 18 | 19 => Temporal::from_metadata(column).map(Self::Temporal),
+            245 => Ok(Self::Json),
+            255 => Ok(Self::Geometry(Geometry::from_metadata(column))),
+            242 => Ok(Self::Vector(Vector::from_metadata(column))),
             7 => Err(UnsupportedType("TIMESTAMP in the format before MySQL 5.6")),
-            10 | 14 => Err(UnsupportedType("DATE")),
-            11 | 19 => Err(UnsupportedType("TIME")),
+            11 => Err(UnsupportedType("TIME in the format before MySQL 5.6")),
             12 => Err(UnsupportedType("DATETIME in the format before MySQL 5.6")),
-            13 => Err(UnsupportedType("YEAR")),
-            16 => Err(UnsupportedType("BIT")),
-            242 => Err(UnsupportedType("VECTOR")),
-            245 => Err(UnsupportedType("JSON")),
-            255 => Err(UnsupportedType("GEOMETRY")),
             _ => Err(UnsupportedType("of an unknown number")),
         }
     }
@@ -98,8 +155,15 @@ impl ColumnType {
         match self {
             Self::Integer(integer) => integer.sql(),
             Self::Decimal(decimal) => decimal.sql(),
+            Self::Float(float) => float.sql(),
+            Self::Bit(bit) => bit.sql(),
             Self::Text(text) => text.sql(),
+            Self::Binary(binary) => binary.sql(),
             Self::Temporal(temporal) => temporal.sql(),
+            Self::Members(members) => members.sql(),
+            Self::Json => "json".to_owned(),
+            Self::Geometry(geometry) => geometry.sql().to_owned(),
+            Self::Vector(vector) => vector.sql(),
         }
     }
 
@@ -109,8 +173,14 @@ impl ColumnType {
         match self {
             Self::Integer(integer) => integer.avro(),
             Self::Decimal(decimal) => decimal.avro(),
-            Self::Text(_) => Value::from("string"),
+            Self::Float(float) => float.avro(),
+            Self::Bit(bit) => bit.avro(),
+            Self::Text(_) | Self::Json => Value::from("string"),
+            Self::Binary(_) => Value::from("bytes"),
             Self::Temporal(temporal) => temporal.avro(),
+            Self::Members(members) => members.avro(),
+            Self::Geometry(_) => Geometry::avro(),
+            Self::Vector(_) => Vector::avro(),
         }
     }
 
@@ -120,16 +190,23 @@ impl ColumnType {
         match self {
             Self::Integer(integer) => integer.implicit_default(),
             Self::Decimal(_) => Value::from("\0"),
+            Self::Float(_) => Value::from(0.0),
+            Self::Bit(bit) => bit.implicit_default(),
             Self::Text(_) => Value::from(""),
-            // Zero dates are null in Avro, see `may_be_invalid`.
-            Self::Temporal(_) => Value::Null,
+            Self::Binary(binary) => Value::from(binary.implicit_default()),
+            Self::Temporal(temporal) => temporal.implicit_default(),
+            Self::Members(members) => members.implicit_default(),
+            // The text of the JSON value null.
+            Self::Json => Value::from("null"),
+            Self::Geometry(_) => Geometry::implicit_default(),
+            Self::Vector(_) => Value::Array(Vec::new()),
         }
     }
 
     /// True if values exist that Avro cannot hold, so that the field is nullable even if the column is not.
     #[must_use]
     pub fn may_be_invalid(&self) -> bool {
-        matches!(self, Self::Temporal(_))
+        matches!(self, Self::Temporal(temporal) if temporal.may_be_invalid())
     }
 
     /// Copies one packed value, not null, into Avro binary.
@@ -142,8 +219,15 @@ impl ColumnType {
         match self {
             Self::Integer(integer) => integer.copy(input, out)?,
             Self::Decimal(decimal) => decimal.copy(input, out)?,
+            Self::Float(float) => float.copy(input, out)?,
+            Self::Bit(bit) => bit.copy(input, out)?,
             Self::Text(text) => text.copy(input, out)?,
-            Self::Temporal(temporal) => return Ok(temporal.copy(input, out)?),
+            Self::Binary(binary) => binary.copy(input, out)?,
+            Self::Temporal(temporal) => return temporal.copy(input, out),
+            Self::Members(members) => members.copy(input, out)?,
+            Self::Json => json::copy(input, out)?,
+            Self::Geometry(_) => Geometry::copy(input, out)?,
+            Self::Vector(_) => Vector::copy(input, out)?,
         }
         Ok(Written::Value)
     }

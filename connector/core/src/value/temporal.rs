@@ -1,22 +1,36 @@
-//! DATETIME(n) and TIMESTAMP(n) as packed since MySQL 5.6.4: whole part big-endian, then the fraction in
-//! (n+1)/2 bytes, in units of 1, 100 or 10,000 microseconds.
+//! DATE, YEAR, and DATETIME(n), TIMESTAMP(n), TIME(n) as packed since MySQL 5.6.4: a whole part, big-endian, then the
+//! fraction in (n+1)/2 bytes, in units of 1, 100 or 10,000 microseconds.
 //!
 //! DATETIME is a date and time without zone: 1 bit sign, 17 bits year*13+month, 5 day, 5 hour, 6 minute,
-//! 6 second (MySQL source, `sql-common/my_time.cc`, `my_datetime_packed_from_binary`). TIMESTAMP is seconds
-//! since 1970 in UTC; 0 is the zero date. Zero and impossible dates have no place on Avro's time line.
+//! 6 second. TIME is 1 bit sign, 1 unused, 10 hour, 6 minute, 6 second; a negative one is the two's complement of whole
+//! and fraction together, plus 2^23 in its whole part. TIMESTAMP is seconds since 1970 in UTC; 0 is the zero date (MySQL
+//! source, `mysys/my_time.cc`, `my_datetime_packed_from_binary`, `my_time_packed_from_binary`). DATE is 5 bits day, 4
+//! month, 15 year, little-endian; YEAR counts from 1900, 0 being the year 0000 (`sql/field.cc`).
+//!
+//! Zero and impossible dates have no place on Avro's time line. A TIME is no time of day: it reaches from -838:59:59 to
+//! 838:59:59, which Avro's own types for it cannot hold.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{UnsupportedType, Written};
+use super::{UnsupportedType, ValueError, Written};
 use crate::avro::binary::write_long;
 use crate::decode::ColumnMetadata;
 use crate::input::{Input, Truncated};
 
-/// A type of a point in time.
+/// A type of a point in time, or of a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Temporal {
+    /// DATE.
+    Date,
+    /// YEAR.
+    Year,
+    /// TIME(n).
+    Time {
+        /// Digits of the fraction of a second, 0 to 6.
+        fraction: u8,
+    },
     /// DATETIME(n).
     DateTime {
         /// Digits of the fraction of a second, 0 to 6.
@@ -35,16 +49,22 @@ impl Temporal {
     pub(super) fn from_metadata(column: &ColumnMetadata) -> Result<Self, UnsupportedType> {
         let [fraction, _] = column.metadata.to_le_bytes();
         match (column.type_number, fraction) {
+            (10 | 14, _) => Ok(Self::Date),
+            (13, _) => Ok(Self::Year),
             (18, 0..=6) => Ok(Self::DateTime { fraction }),
+            (19, 0..=6) => Ok(Self::Time { fraction }),
             (_, 0..=6) => Ok(Self::Timestamp { fraction }),
             (_, 7..) => Err(UnsupportedType(
-                "DATETIME or TIMESTAMP of more than 6 fractional digits",
+                "DATETIME, TIMESTAMP or TIME of more than 6 fractional digits",
             )),
         }
     }
 
     pub(super) fn sql(self) -> String {
         let (name, fraction) = match self {
+            Self::Date => ("date", 0),
+            Self::Year => ("year", 0),
+            Self::Time { fraction } => ("time", fraction),
             Self::DateTime { fraction } => ("datetime", fraction),
             Self::Timestamp { fraction } => ("timestamp", fraction),
         };
@@ -56,11 +76,31 @@ impl Temporal {
     }
 
     pub(super) fn avro(self) -> Value {
-        let logical = match self {
-            Self::DateTime { .. } => "local-timestamp-micros",
-            Self::Timestamp { .. } => "timestamp-micros",
-        };
-        json!({"type": "long", "logicalType": logical})
+        match self {
+            Self::Date => json!({"type": "int", "logicalType": "date"}),
+            Self::Year => Value::from("int"),
+            Self::Time { .. } => Value::from("long"),
+            Self::DateTime { .. } => {
+                json!({"type": "long", "logicalType": "local-timestamp-micros"})
+            }
+            Self::Timestamp { .. } => json!({"type": "long", "logicalType": "timestamp-micros"}),
+        }
+    }
+
+    /// True for the types that have zero and impossible dates.
+    pub(super) fn may_be_invalid(self) -> bool {
+        match self {
+            Self::Year | Self::Time { .. } => false,
+            Self::Date | Self::DateTime { .. } | Self::Timestamp { .. } => true,
+        }
+    }
+
+    /// The implicit default of a date is the zero date.
+    pub(super) fn implicit_default(self) -> Value {
+        match self.may_be_invalid() {
+            true => Value::Null,
+            false => Value::from(0),
+        }
     }
 
     #[inline]
@@ -68,39 +108,90 @@ impl Temporal {
         self,
         input: &mut Input<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Written, Truncated> {
-        let (seconds, fraction) = match self {
+    ) -> Result<Written, ValueError> {
+        let number = match self {
+            Self::Date => date_days(input.little_endian(3)?),
+            Self::Year => match input.u8()? {
+                0 => Some(0),
+                year => Some(1900 + i64::from(year)),
+            },
+            Self::Time { fraction } => Some(time_micros(input, fraction)?),
             Self::DateTime { fraction } => {
-                let packed = input.big_endian(5)?;
-                (datetime_seconds(packed), fraction_micros(input, fraction)?)
+                let seconds = datetime_seconds(input.big_endian(5)?);
+                micros(seconds, fraction_micros(input, fraction)?)
             }
             Self::Timestamp { fraction } => {
                 let seconds = input.big_endian(4)?.cast_signed();
                 let fraction = fraction_micros(input, fraction)?;
-                ((seconds != 0 || fraction != 0).then_some(seconds), fraction)
+                micros((seconds != 0 || fraction != 0).then_some(seconds), fraction)
             }
         };
-        Ok(match seconds {
-            // A fraction of a whole second or more would show as a later second, which nobody stored.
-            Some(seconds) if fraction < SECOND_MICROS => {
-                write_long(out, seconds * SECOND_MICROS + fraction);
+        Ok(match number {
+            Some(number) => {
+                write_long(out, number);
                 Written::Value
             }
-            Some(_) | None => Written::Invalid,
+            None => Written::Invalid,
         })
     }
+}
+
+/// A fraction of a whole second or more would show as a later second, which nobody stored.
+#[inline]
+fn micros(seconds: Option<i64>, fraction: i64) -> Option<i64> {
+    seconds
+        .filter(|_| fraction < SECOND_MICROS)
+        .map(|seconds| seconds * SECOND_MICROS + fraction)
+}
+
+/// Signed microseconds of a packed TIME.
+#[inline]
+fn time_micros(input: &mut Input<'_>, digits: u8) -> Result<i64, ValueError> {
+    let bytes = usize::from(digits).div_ceil(2);
+    let packed = input.big_endian(3 + bytes)?.cast_signed();
+    let fraction_bits = 8 * bytes;
+    let number = packed - (1 << (23 + fraction_bits));
+    let (whole, fraction) = (
+        number.abs() >> fraction_bits,
+        number.abs() & ((1 << fraction_bits) - 1),
+    );
+    let (hour, minute, second) = (whole >> 12, whole >> 6 & 0x3f, whole & 0x3f);
+    let fraction = fraction * fraction_unit(bytes);
+    if hour > HOURS_MAX || minute > 59 || second > 59 || fraction >= SECOND_MICROS {
+        return Err(ValueError::Time);
+    }
+    let micros = (hour * 3600 + minute * 60 + second) * SECOND_MICROS + fraction;
+    Ok(micros * number.signum())
+}
+
+/// The server stores no longer times.
+const HOURS_MAX: i64 = 838;
+
+/// Days since 1970 of a packed DATE; `None` if there is no such date.
+#[inline]
+fn date_days(packed: u64) -> Option<i64> {
+    let packed = packed.cast_signed();
+    let (year, month, day) = (packed >> 9, packed >> 5 & 0xf, packed & 0x1f);
+    is_date(year, month, day).then(|| days_from_civil(year, month, day))
+}
+
+fn is_date(year: i64, month: i64, day: i64) -> bool {
+    (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day)
 }
 
 #[inline]
 fn fraction_micros(input: &mut Input<'_>, digits: u8) -> Result<i64, Truncated> {
     let bytes = usize::from(digits).div_ceil(2);
-    let unit = match bytes {
-        0 => return Ok(0),
-        1 => 10_000,
+    Ok(input.big_endian(bytes)?.cast_signed() * fraction_unit(bytes))
+}
+
+/// Microseconds that a fraction of so many bytes counts.
+fn fraction_unit(bytes: usize) -> i64 {
+    match bytes {
+        0 | 1 => 10_000,
         2 => 100,
         _ => 1,
-    };
-    Ok(input.big_endian(bytes)?.cast_signed() * unit)
+    }
 }
 
 /// Seconds since 1970 of a packed DATETIME; `None` if there is no such date.
@@ -112,11 +203,7 @@ fn datetime_seconds(packed: u64) -> Option<i64> {
     let (year_month, day) = (date >> 5, date & 0x1f);
     let (year, month) = (year_month / 13, year_month % 13);
     let (hour, minute, second) = (time >> 12, time >> 6 & 0x3f, time & 0x3f);
-    let possible = (1..=12).contains(&month)
-        && (1..=days_in_month(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
+    let possible = is_date(year, month, day) && hour < 24 && minute < 60 && second < 60;
     possible
         .then(|| days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }

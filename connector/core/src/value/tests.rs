@@ -2,7 +2,7 @@
 
 use apache_avro::types::Value as Avro;
 
-use super::{Charset, ColumnType, UnsupportedType, ValueError, Written};
+use super::{ColumnType, UnsupportedType, ValueError, Written};
 use crate::decode::ColumnMetadata;
 use crate::input::Input;
 use crate::testing::{Random, oracle};
@@ -10,6 +10,7 @@ use crate::testing::{Random, oracle};
 const UTF8MB4: u64 = 255;
 const UTF8MB3: u64 = 33;
 const ASCII: u64 = 11;
+const BINARY: u64 = 63;
 
 fn column(type_number: u8, metadata: [u8; 2]) -> ColumnMetadata {
     ColumnMetadata {
@@ -19,6 +20,10 @@ fn column(type_number: u8, metadata: [u8; 2]) -> ColumnMetadata {
         name: None,
         unsigned: false,
         collation: None,
+        members: None,
+        geometry_type: None,
+        dimensions: None,
+        visible: true,
     }
 }
 
@@ -33,6 +38,13 @@ fn collated(collation: u64, column: ColumnMetadata) -> ColumnMetadata {
     ColumnMetadata {
         collation: Some(collation),
         ..column
+    }
+}
+
+fn members(real_type: u8, bytes: u8, names: &[&str]) -> ColumnMetadata {
+    ColumnMetadata {
+        members: Some(names.iter().map(|name| name.as_bytes().to_vec()).collect()),
+        ..collated(UTF8MB4, column(254, [real_type, bytes]))
     }
 }
 
@@ -415,38 +427,38 @@ fn bytes_that_are_not_of_the_character_set_are_refused() {
 }
 
 #[test]
-fn a_type_or_character_set_that_is_not_published_is_named() {
-    let latin1 = "CHAR, VARCHAR or TEXT in a character set other than utf8mb4, utf8mb3 and ascii";
+fn a_type_that_is_not_published_is_named() {
+    let member = |number| ColumnMetadata {
+        members: Some(vec![b"\xff".to_vec()]),
+        ..collated(UTF8MB4, column(254, [number, 1]))
+    };
     for (column, name) in [
-        (collated(8, column(15, [10, 0])), latin1),
-        (collated(8, column(254, [254, 10])), latin1),
-        (collated(8, column(252, [2, 0])), latin1),
-        (collated(248, column(15, [10, 0])), latin1),
+        (
+            collated(576, column(15, [10, 0])),
+            "CHAR, VARCHAR or TEXT in a character set that is not known",
+        ),
         (
             column(15, [10, 0]),
-            "CHAR, VARCHAR or TEXT of an unknown character set",
+            "CHAR, VARCHAR or TEXT of a character set that the binlog does not name",
         ),
-        (collated(63, column(15, [10, 0])), "VARBINARY"),
-        (collated(63, column(254, [254, 10])), "BINARY"),
-        (collated(63, column(252, [2, 0])), "BLOB"),
-        (column(254, [247, 1]), "ENUM"),
-        (column(254, [248, 1]), "SET"),
-        (column(4, [4, 0]), "FLOAT"),
-        (column(5, [8, 0]), "DOUBLE"),
+        (
+            column(254, [247, 1]),
+            "ENUM of members that the binlog does not name",
+        ),
+        (
+            column(254, [248, 1]),
+            "SET of members that the binlog does not name",
+        ),
+        (member(247), "ENUM or SET with a member that is not text"),
         (
             column(7, [0, 0]),
             "TIMESTAMP in the format before MySQL 5.6",
         ),
-        (column(10, [0, 0]), "DATE"),
-        (column(19, [0, 0]), "TIME"),
+        (column(11, [0, 0]), "TIME in the format before MySQL 5.6"),
         (
             column(12, [0, 0]),
             "DATETIME in the format before MySQL 5.6",
         ),
-        (column(13, [0, 0]), "YEAR"),
-        (column(16, [0, 0]), "BIT"),
-        (column(245, [4, 0]), "JSON"),
-        (column(255, [4, 0]), "GEOMETRY"),
         (column(99, [0, 0]), "of an unknown number"),
     ] {
         assert_eq!(
@@ -464,38 +476,21 @@ fn a_type_with_metadata_that_cannot_be_is_refused() {
         column(246, [5, 6]),
         column(18, [7, 0]),
         column(17, [255, 0]),
+        column(19, [7, 0]),
         collated(UTF8MB4, column(252, [0, 0])),
         collated(UTF8MB4, column(252, [5, 0])),
+        collated(BINARY, column(252, [5, 0])),
+        column(16, [0, 0]),
+        column(16, [1, 8]),
+        column(16, [8, 0]),
+        column(16, [0, 32]),
+        members(247, 3, &["a"]),
+        members(248, 0, &["a"]),
+        members(248, 1, &["a"; 9]),
+        members(247, 1, &["a"; 256]),
     ];
     for column in damaged {
         assert!(ColumnType::from_metadata(&column).is_err(), "{column:?}");
-    }
-}
-
-#[test]
-fn collations_of_utf8_are_known_by_their_number() {
-    for (collations, charset) in [
-        (&[45, 46, 224, 247, 255, 309, 323][..], Charset::Utf8mb4),
-        (&[33, 76, 83, 192, 215, 223], Charset::Utf8mb3),
-        (&[11, 65], Charset::Ascii),
-    ] {
-        for collation in collations {
-            let column = collated(*collation, column(252, [2, 0]));
-            let expected = ColumnType::Text(super::Text::Blob {
-                length_bytes: 2,
-                charset,
-            });
-            assert_eq!(
-                ColumnType::from_metadata(&column),
-                Ok(expected),
-                "{collation}"
-            );
-        }
-    }
-    // gb18030 lies between those of utf8mb4.
-    for collation in [248, 249, 250] {
-        let column = collated(collation, column(252, [2, 0]));
-        assert!(ColumnType::from_metadata(&column).is_err(), "{collation}");
     }
 }
 
@@ -667,10 +662,14 @@ fn a_fraction_of_a_second_or_more_is_no_value() {
 fn random_bytes_never_panic_and_what_is_accepted_is_read_by_the_oracle() {
     let mut random = Random::new(3);
     for _ in 0..20_000 {
-        let type_number = *random.pick(&[1, 2, 3, 8, 9, 15, 17, 18, 246, 252, 253, 254]);
+        let type_number = *random.pick(&[
+            1, 2, 3, 4, 5, 8, 9, 10, 13, 15, 16, 17, 18, 19, 242, 245, 246, 252, 253, 254, 255,
+        ]);
         let mut column = column(type_number, [random.byte() % 80, random.byte() % 80]);
         column.unsigned = random.below(2) == 0;
-        column.collation = Some(*random.pick(&[UTF8MB4, UTF8MB3, ASCII]));
+        column.collation =
+            Some(*random.pick(&[UTF8MB4, UTF8MB3, ASCII, BINARY, 8, 13, 28, 54, 249]));
+        column.members = Some(vec![b"a".to_vec(), b"b".to_vec()]);
         let Ok(column_type) = ColumnType::from_metadata(&column) else {
             continue;
         };
@@ -681,4 +680,309 @@ fn random_bytes_never_panic_and_what_is_accepted_is_read_by_the_oracle() {
             oracle(&column_type.avro(), &out);
         }
     }
+}
+
+#[test]
+fn floating_point_numbers_keep_every_bit() {
+    for value in [
+        0.0,
+        -0.0,
+        1.5,
+        -1.1,
+        f32::MAX,
+        f32::MIN,
+        f32::MIN_POSITIVE,
+        1e-45,
+    ] {
+        check(
+            &column(4, [4, 0]),
+            &value.to_le_bytes(),
+            Some(&Avro::Float(value)),
+        );
+    }
+    for value in [
+        0.0,
+        -0.0,
+        0.1,
+        f64::MAX,
+        f64::MIN,
+        f64::MIN_POSITIVE,
+        5e-324,
+    ] {
+        check(
+            &column(5, [8, 0]),
+            &value.to_le_bytes(),
+            Some(&Avro::Double(value)),
+        );
+    }
+    refused(
+        &column(4, [4, 0]),
+        &f32::NAN.to_le_bytes(),
+        ValueError::NotFinite,
+    );
+    refused(
+        &column(5, [8, 0]),
+        &f64::INFINITY.to_le_bytes(),
+        ValueError::NotFinite,
+    );
+    assert_eq!(
+        ColumnType::from_metadata(&unsigned(column(4, [4, 0])))
+            .unwrap()
+            .sql(),
+        "float unsigned"
+    );
+    assert_eq!(
+        ColumnType::from_metadata(&column(5, [8, 0])).unwrap().sql(),
+        "double"
+    );
+}
+
+#[test]
+fn bits_are_a_boolean_or_bytes() {
+    check(&column(16, [1, 0]), &[0], Some(&Avro::Boolean(false)));
+    check(&column(16, [1, 0]), &[1], Some(&Avro::Boolean(true)));
+    refused(&column(16, [1, 0]), &[2], ValueError::Bits);
+    for (bits, metadata, packed) in [
+        (2, [2, 0], &[3][..]),
+        (8, [0, 1], &[0xff]),
+        (9, [1, 1], &[1, 0xff]),
+        (63, [7, 7], &[0x7f, 1, 2, 3, 4, 5, 6, 7]),
+        (64, [0, 8], &[0xff, 1, 2, 3, 4, 5, 6, 7]),
+    ] {
+        let column = column(16, metadata);
+        assert_eq!(
+            ColumnType::from_metadata(&column).unwrap().sql(),
+            format!("bit({bits})")
+        );
+        check(&column, packed, Some(&Avro::Bytes(packed.to_vec())));
+    }
+    refused(
+        &column(16, [7, 7]),
+        &[0x80, 0, 0, 0, 0, 0, 0, 0],
+        ValueError::Bits,
+    );
+}
+
+#[test]
+fn binary_is_padded_back_to_its_length() {
+    let fixed = collated(BINARY, column(254, [254, 4]));
+    assert_eq!(
+        ColumnType::from_metadata(&fixed).unwrap().sql(),
+        "binary(4)"
+    );
+    check(&fixed, b"\x00", Some(&Avro::Bytes(vec![0; 4])));
+    check(
+        &fixed,
+        b"\x02a\xff",
+        Some(&Avro::Bytes(b"a\xff\0\0".to_vec())),
+    );
+    check(&fixed, b"\x04abcd", Some(&Avro::Bytes(b"abcd".to_vec())));
+    refused(&fixed, b"\x05abcde", ValueError::TooLong);
+    let variable = collated(BINARY, column(15, [0, 1]));
+    assert_eq!(
+        ColumnType::from_metadata(&variable).unwrap().sql(),
+        "varbinary(256)"
+    );
+    check(
+        &variable,
+        b"\x02\x00a\0",
+        Some(&Avro::Bytes(b"a\0".to_vec())),
+    );
+    for (length_bytes, name) in [
+        (1, "tinyblob"),
+        (2, "blob"),
+        (3, "mediumblob"),
+        (4, "longblob"),
+    ] {
+        let blob = collated(BINARY, column(252, [length_bytes, 0]));
+        assert_eq!(ColumnType::from_metadata(&blob).unwrap().sql(), name);
+        let packed = [
+            &3_u32.to_le_bytes()[..usize::from(length_bytes)],
+            b"\xff\0a",
+        ]
+        .concat();
+        check(&blob, &packed, Some(&Avro::Bytes(b"\xff\0a".to_vec())));
+    }
+}
+
+#[test]
+fn dates_and_years_have_their_edges() {
+    let date = |year: u32, month: u32, day: u32| (year << 9 | month << 5 | day).to_le_bytes();
+    for (year, month, day, expected) in [
+        (1970_u16, 1, 1, Some(0)),
+        (1969, 12, 31, Some(-1)),
+        (2000, 2, 29, Some(11_016)),
+        (9999, 12, 31, Some(2_932_896)),
+        (1, 1, 1, Some(-719_162)),
+        (0, 0, 0, None),
+        (2021, 2, 29, None),
+        (1900, 2, 29, None),
+        (2020, 0, 10, None),
+        (2020, 10, 0, None),
+        (2020, 13, 1, None),
+    ] {
+        let packed = date(u32::from(year), month, day);
+        let expected = expected.map(Avro::Date);
+        check(&column(10, [0, 0]), &packed[..3], expected.as_ref());
+        if let Some(Avro::Date(found)) = expected {
+            let (month, day) = (i64::from(month), i64::from(day));
+            assert_eq!(i64::from(found), days(i64::from(year), month, day));
+        }
+    }
+    for (packed, year) in [(0, 0), (1, 1901), (70, 1970), (255, 2155)] {
+        check(&column(13, [0, 0]), &[packed], Some(&Avro::Int(year)));
+    }
+}
+
+#[test]
+fn times_go_beyond_a_day_in_both_directions() {
+    // Packed as the server packs: hours, minutes and seconds, then the fraction, as one number with a sign.
+    let packed =
+        |negative: bool, hour: i64, minute: i64, second: i64, fraction: i64, bytes: u32| {
+            let whole = hour << 12 | minute << 6 | second;
+            let number = whole << (8 * bytes) | fraction;
+            let number = if negative { -number } else { number };
+            let biased = number + (1 << (23 + 8 * bytes));
+            biased.to_be_bytes()[8 - 3 - usize::try_from(bytes).unwrap()..].to_vec()
+        };
+    for digits in 0..=6_u8 {
+        let bytes = u32::from(digits).div_ceil(2);
+        let unit = [0, 10_000, 100, 1][usize::try_from(bytes).unwrap()];
+        for (hour, minute, second) in [
+            (0, 0, 0),
+            (0, 0, 1),
+            (23, 59, 59),
+            (24, 0, 0),
+            (838, 59, 59),
+        ] {
+            for fraction in [0, 1, 99] {
+                let fraction = if unit == 0 { 0 } else { fraction };
+                for negative in [false, true] {
+                    let micros = (hour * 3600 + minute * 60 + second) * 1_000_000 + fraction * unit;
+                    let expected = if negative { -micros } else { micros };
+                    let packed = packed(negative, hour, minute, second, fraction, bytes);
+                    check(
+                        &column(19, [digits, 0]),
+                        &packed,
+                        Some(&Avro::Long(expected)),
+                    );
+                }
+            }
+        }
+    }
+    // As the server wrote them: -00:00:00.5 and -838:59:59.999999.
+    check(
+        &column(19, [1, 0]),
+        b"\x7f\xff\xff\xce",
+        Some(&Avro::Long(-500_000)),
+    );
+    let lowest = b"\x4b\x91\x04\xf0\xbd\xc1";
+    check(
+        &column(19, [6, 0]),
+        lowest,
+        Some(&Avro::Long(-3_020_399_999_999)),
+    );
+    for wrong in [
+        packed(false, 839, 0, 0, 0, 0),
+        packed(false, 1, 60, 0, 0, 0),
+        packed(true, 1, 0, 60, 0, 0),
+    ] {
+        refused(&column(19, [0, 0]), &wrong, ValueError::Time);
+    }
+    refused(
+        &column(19, [2, 0]),
+        &packed(false, 0, 0, 0, 100, 1),
+        ValueError::Time,
+    );
+}
+
+#[test]
+fn members_are_named() {
+    let few = members(247, 1, &["small", "", "it's ä"]);
+    let column_type = ColumnType::from_metadata(&few).unwrap();
+    assert_eq!(column_type.sql(), "enum('small','','it''s ä')");
+    assert_eq!(column_type.implicit_default(), "small");
+    for (number, name) in [(0, ""), (1, "small"), (2, ""), (3, "it's ä")] {
+        check(&few, &[number], Some(&text(name)));
+    }
+    refused(&few, &[4], ValueError::Member);
+    let names: Vec<String> = (1..=300).map(|number| format!("m{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let many = members(247, 2, &names);
+    check(&many, &300_u16.to_le_bytes(), Some(&text("m300")));
+    refused(&many, &301_u16.to_le_bytes(), ValueError::Member);
+    let array = |items: &[&str]| Avro::Array(items.iter().map(|item| text(item)).collect());
+    let three = members(248, 1, &["a", "b", "c"]);
+    assert_eq!(
+        ColumnType::from_metadata(&three).unwrap().sql(),
+        "set('a','b','c')"
+    );
+    check(&three, &[0], Some(&array(&[])));
+    check(&three, &[5], Some(&array(&["a", "c"])));
+    refused(&three, &[8], ValueError::Member);
+    let all = members(248, 8, &names[..64]);
+    check(&all, &[0xff; 8], Some(&array(&names[..64])));
+    check(&all, &[0, 0, 0, 0, 0, 0, 0, 0x80], Some(&array(&["m64"])));
+}
+
+#[test]
+fn members_are_in_the_columns_character_set() {
+    let latin = ColumnMetadata {
+        members: Some(vec![b"\xe4".to_vec()]),
+        ..collated(8, column(254, [247, 1]))
+    };
+    check(&latin, &[1], Some(&text("ä")));
+    let gbk = ColumnMetadata {
+        members: Some(vec![b"\xc4\xe3".to_vec()]),
+        ..collated(28, column(254, [248, 1]))
+    };
+    check(&gbk, &[1], Some(&Avro::Array(vec![text("你")])));
+}
+
+#[test]
+fn a_geometry_is_an_srid_and_wkb() {
+    let point = ColumnMetadata {
+        geometry_type: Some(1),
+        ..column(255, [4, 0])
+    };
+    assert_eq!(ColumnType::from_metadata(&point).unwrap().sql(), "point");
+    assert_eq!(
+        ColumnType::from_metadata(&column(255, [4, 0]))
+            .unwrap()
+            .sql(),
+        "geometry"
+    );
+    let wkb = b"\x01\x01\0\0\0\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\0\x40";
+    let packed = [&25_u32.to_le_bytes()[..], &4326_u32.to_le_bytes(), wkb].concat();
+    let expected = Avro::Record(vec![
+        ("srid".to_owned(), Avro::Long(4326)),
+        ("wkb".to_owned(), Avro::Bytes(wkb.to_vec())),
+    ]);
+    check(&point, &packed, Some(&expected));
+    refused(&point, b"\x03\0\0\0abc", ValueError::Geometry);
+}
+
+#[test]
+fn a_vector_is_an_array_of_numbers() {
+    let vector = ColumnMetadata {
+        dimensions: Some(3),
+        ..column(242, [4, 0])
+    };
+    assert_eq!(
+        ColumnType::from_metadata(&vector).unwrap().sql(),
+        "vector(3)"
+    );
+    let numbers = [1.5_f32, -2.0, 0.0];
+    let bytes: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    let packed = [&12_u32.to_le_bytes()[..], &bytes].concat();
+    check(
+        &vector,
+        &packed,
+        Some(&Avro::Array(numbers.map(Avro::Float).to_vec())),
+    );
+    check(&vector, &[0; 4], Some(&Avro::Array(Vec::new())));
+    refused(&vector, b"\x03\0\0\0abc", ValueError::NotFinite);
 }

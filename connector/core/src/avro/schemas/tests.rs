@@ -9,7 +9,10 @@ use super::{TRANSACTIONS_KEY, TRANSACTIONS_VALUE, key_schema, value_schema};
 use crate::avro::{SchemaNames, TopicNames, field_name};
 use crate::schema::{Column, TableDefinition};
 use crate::selection::TableName;
-use crate::value::{Charset, ColumnType, Decimal, Integer, Temporal, Text};
+use crate::value::{
+    Binary, Bit, Charset, ColumnType, Decimal, Float, GEOMETRY_RECORD, Geometry, Integer, Members,
+    Shape, Temporal, Text, Vector,
+};
 
 fn every_type() -> Vec<ColumnType> {
     let mut types = Vec::new();
@@ -43,6 +46,32 @@ fn every_type() -> Vec<ColumnType> {
         types.push(ColumnType::Temporal(Temporal::DateTime { fraction }));
         types.push(ColumnType::Temporal(Temporal::Timestamp { fraction }));
     }
+    for fraction in [0, 6] {
+        types.push(ColumnType::Temporal(Temporal::Time { fraction }));
+    }
+    types.push(ColumnType::Temporal(Temporal::Date));
+    types.push(ColumnType::Temporal(Temporal::Year));
+    for (bytes, bits) in [(4, 1), (8, 64)] {
+        types.push(ColumnType::Float(Float {
+            bytes,
+            unsigned: false,
+        }));
+        types.push(ColumnType::Bit(Bit { bits }));
+    }
+    types.push(ColumnType::Binary(Binary::Fixed { bytes: 3 }));
+    types.push(ColumnType::Binary(Binary::Variable { bytes_max: 3 }));
+    types.push(ColumnType::Binary(Binary::Blob { length_bytes: 2 }));
+    let members = vec!["it's".to_owned(), "b".to_owned()];
+    types.push(ColumnType::Members(Members::Set {
+        bytes: 1,
+        members: members.clone(),
+    }));
+    types.push(ColumnType::Members(Members::Enum { bytes: 1, members }));
+    types.push(ColumnType::Json);
+    for shape in [Shape::Any, Shape::Point] {
+        types.push(ColumnType::Geometry(Geometry { shape }));
+    }
+    types.push(ColumnType::Vector(Vector { dimensions: 3 }));
     types
 }
 
@@ -69,7 +98,7 @@ fn definition(
 fn table_of_every_type() -> TableDefinition {
     let mut columns = Vec::new();
     for (index, column_type) in every_type().into_iter().enumerate() {
-        columns.push((format!("n{index}"), column_type, true));
+        columns.push((format!("n{index}"), column_type.clone(), true));
         columns.push((format!("c{index}"), column_type, false));
     }
     let key: Vec<_> = (0..columns.len())
@@ -130,6 +159,35 @@ fn default_by_the_library(field: &Value) -> Avro {
     fields.pop().unwrap().1
 }
 
+/// What the default of a field stands for.
+fn expected_default(field: &Value) -> Avro {
+    let bytes = |text: &str| text.bytes().collect::<Vec<u8>>();
+    match (&field["default"], &field["type"]) {
+        (Value::Null, _) => Avro::Union(0, Box::new(Avro::Null)),
+        (Value::Number(_), Value::String(name)) => match name.as_str() {
+            "int" => Avro::Int(0),
+            "float" => Avro::Float(0.0),
+            "double" => Avro::Double(0.0),
+            _ => Avro::Long(0),
+        },
+        (Value::Bool(is_set), _) => Avro::Boolean(*is_set),
+        (Value::Array(_), _) => Avro::Array(Vec::new()),
+        (Value::String(text), Value::Object(decimal)) if decimal["logicalType"] == "decimal" => {
+            Avro::Decimal(bytes(text).into())
+        }
+        (Value::String(text), Value::String(name)) if name == "bytes" => Avro::Bytes(bytes(text)),
+        (Value::String(text), Value::Array(_)) => {
+            Avro::Union(0, Box::new(Avro::String(text.clone())))
+        }
+        (Value::String(text), _) => Avro::String(text.clone()),
+        (Value::Object(_), _) => Avro::Record(vec![
+            ("srid".to_owned(), Avro::Long(0)),
+            ("wkb".to_owned(), Avro::Bytes(Vec::new())),
+        ]),
+        _ => panic!("{field}"),
+    }
+}
+
 #[test]
 fn every_default_is_one_that_a_reader_can_use() {
     let (_, value) = schemas(&table_of_every_type());
@@ -149,20 +207,20 @@ fn every_default_is_one_that_a_reader_can_use() {
         } else {
             field
         };
-        let value = default_by_the_library(field);
-        let expected = match &field["default"] {
-            Value::Null => Avro::Union(0, Box::new(Avro::Null)),
-            Value::Number(_) if field["type"] == "int" => Avro::Int(0),
-            Value::Number(_) => Avro::Long(0),
-            Value::Array(_) => Avro::Array(Vec::new()),
-            Value::String(text) if text == "\0" => Avro::Decimal(vec![0].into()),
-            Value::String(text) if field["name"] == "snapshot" => {
-                Avro::Union(0, Box::new(Avro::String(text.clone())))
-            }
-            Value::String(text) => Avro::String(text.clone()),
-            Value::Bool(_) | Value::Object(_) => panic!("{field}"),
-        };
-        assert_eq!(value, expected, "{field}");
+        let mut field = field.clone();
+        let by_name = |field_type: &Value| field_type == GEOMETRY_RECORD;
+        if by_name(&field["type"]) || by_name(&field["type"][1]) {
+            let shape = Shape::Any;
+            let record = ColumnType::Geometry(Geometry { shape }).avro();
+            let is_union = field["type"].is_array();
+            field["type"] = if is_union {
+                json!(["null", record])
+            } else {
+                record
+            };
+        }
+        let value = default_by_the_library(&field);
+        assert_eq!(value, expected_default(&field), "{field}");
     }
 }
 
@@ -203,7 +261,7 @@ fn a_key_schema_is_bare_and_in_the_order_of_the_key() {
     assert_eq!(names, expected.iter().collect::<Vec<_>>());
     let keyless = definition(
         TableName::new("shop", "t"),
-        vec![("a".into(), every_type()[0], true)],
+        vec![("a".into(), every_type().swap_remove(0), true)],
         &[],
     );
     assert_eq!(schemas(&keyless).0, None);
@@ -211,7 +269,7 @@ fn a_key_schema_is_bare_and_in_the_order_of_the_key() {
 
 #[test]
 fn a_change_outside_of_the_key_leaves_its_schema_as_it_was() {
-    let column = |name: &str| (name.to_owned(), every_type()[0], false);
+    let column = |name: &str| (name.to_owned(), every_type().swap_remove(0), false);
     let name = TableName::new("shop", "t");
     let before = definition(name.clone(), vec![column("id"), column("a")], &[0]);
     let after = definition(name, vec![column("b"), column("id")], &[1]);
@@ -232,7 +290,7 @@ fn names_are_brought_into_the_alphabet_of_avro() {
         ("a b\"c`d\\", "a_b_c_d_"),
     ] {
         assert_eq!(field_name(name), expected);
-        let column = (name.to_owned(), every_type()[0], false);
+        let column = (name.to_owned(), every_type().swap_remove(0), false);
         let table = definition(TableName::new(name, name), vec![column], &[0]);
         let (key, value) = schemas(&table);
         parse(&key.unwrap());
