@@ -165,13 +165,51 @@ impl<R: Registry> Catalog<R> {
         log: &mut L,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
+        let is_widened = self
+            .stored
+            .get(&definition.name)
+            .is_some_and(|stored| stored.widened);
+        self.plan(definition, is_widened, holds_from, log, (target, batch))
+            .await
+    }
+
+    /// Makes the plan of a table anew, whose rows come with images that lack columns; it stays so.
+    ///
+    /// # Errors
+    /// [`CatalogError`]
+    pub async fn widen<L: Log>(
+        &mut self,
+        table: &TableName,
+        log: &mut L,
+        into: (&TopicPartition, &mut Batch),
+    ) -> Result<Option<Arc<TablePlan>>, CatalogError> {
+        let Some(stored) = self.stored.get(table).cloned() else {
+            return Ok(None);
+        };
+        tracing::info!(%table, "its rows come without some columns: all but the key may be null from here on");
+        let plan = self
+            .plan(&stored.definition, true, &stored.holds_from, log, into)
+            .await?;
+        Ok(Some(plan))
+    }
+
+    async fn plan<L: Log>(
+        &mut self,
+        definition: &TableDefinition,
+        is_widened: bool,
+        holds_from: &FileOffset,
+        log: &mut L,
+        (target, batch): (&TopicPartition, &mut Batch),
+    ) -> Result<Arc<TablePlan>, CatalogError> {
         if let Some(prepared) = self.prepared.get(&definition.name)
             && prepared.definition == *definition
+            && prepared.plan.is_widened() == is_widened
         {
             return Ok(Arc::clone(&prepared.plan));
         }
         let topic = self.claim_topic(&definition.name)?;
-        let (key_schema_id, value_schema_id) = self.register(definition, &topic).await?;
+        let (key_schema_id, value_schema_id) =
+            self.register(definition, is_widened, &topic).await?;
         let partitions = self.settings.partitions_of(&definition.name);
         let partitions = self
             .topic(&topic, partitions, log, (target, &mut *batch))
@@ -182,8 +220,14 @@ impl<R: Registry> Catalog<R> {
             key_schema_id,
             value_schema_id,
         };
-        let plan = Arc::new(TablePlan::new(definition, &destination)?);
-        self.record(definition, holds_from, target, batch)?;
+        let plan = Arc::new(TablePlan::new(definition, is_widened, &destination)?);
+        let state = TableState {
+            format: STATE_FORMAT,
+            definition: definition.clone(),
+            holds_from: holds_from.clone(),
+            widened: is_widened,
+        };
+        self.record(state, target, batch)?;
         tracing::info!(table = %definition.name, topic = destination.topic, value_schema_id, "table prepared");
         let prepared = Prepared {
             definition: definition.clone(),
@@ -244,12 +288,15 @@ impl<R: Registry> Catalog<R> {
     async fn register(
         &self,
         definition: &TableDefinition,
+        is_widened: bool,
         topic: &str,
     ) -> Result<(Option<u32>, u32), CatalogError> {
         let names = SchemaNames::new(&self.task, &definition.name);
-        let value = value_schema(&names, definition).map_err(|source| CatalogError::Schema {
-            table: definition.name.clone(),
-            source,
+        let value = value_schema(&names, definition, is_widened).map_err(|source| {
+            CatalogError::Schema {
+                table: definition.name.clone(),
+                source,
+            }
         })?;
         let key_id = match key_schema(&names, definition) {
             None => None,
@@ -290,26 +337,18 @@ impl<R: Registry> Catalog<R> {
 
     fn record(
         &mut self,
-        definition: &TableDefinition,
-        holds_from: &FileOffset,
+        state: TableState,
         target: &TopicPartition,
         batch: &mut Batch,
     ) -> Result<(), CatalogError> {
-        if self
-            .stored
-            .get(&definition.name)
-            .is_some_and(|s| s.definition == *definition)
-        {
+        let name = &state.definition.name;
+        if self.stored.get(name).is_some_and(|stored| {
+            stored.definition == state.definition && stored.widened == state.widened
+        }) {
             return Ok(());
         }
-        let stored = TableState {
-            format: STATE_FORMAT,
-            definition: definition.clone(),
-            holds_from: holds_from.clone(),
-            widened: false,
-        };
-        push_json(batch, target, &state::table_key(&definition.name), &stored)?;
-        self.stored.insert(definition.name.clone(), stored);
+        push_json(batch, target, &state::table_key(name), &state)?;
+        self.stored.insert(name.clone(), state);
         Ok(())
     }
 }

@@ -325,7 +325,7 @@ fn definition(error: &DefinitionError) -> Verdict {
             "Run SET GLOBAL binlog_row_metadata=FULL on the server, let clients reconnect, and start anew behind the rows that were written without it.",
         ),
         DefinitionError::Unsupported { table, .. } => Verdict::Halt(format!(
-            "Exclude the table: add {table} to select.exclude_tables. A later version publishes all types."
+            "Exclude the table: add {table} to select.exclude_tables. A column in the format before MySQL 5.6 gets the new one by ALTER TABLE {table} FORCE."
         )),
         DefinitionError::Damaged { .. } => halt("Report this with the position."),
     }
@@ -333,8 +333,13 @@ fn definition(error: &DefinitionError) -> Verdict {
 
 fn encode(kind: &EncodeErrorKind) -> Verdict {
     match kind {
-        EncodeErrorKind::PartialImage => halt(
-            "Run SET GLOBAL binlog_row_image=FULL on the server and let clients reconnect; rows written without it cannot be published by this version: exclude the table with select.exclude_tables.",
+        EncodeErrorKind::PartialImage => halt("Report this with the position."),
+        EncodeErrorKind::ChangeOfUnknown { .. } => halt(
+            "Run SET GLOBAL binlog_row_image=FULL, or SET GLOBAL binlog_row_value_options='', on the server and let clients reconnect; exclude the table with select.exclude_tables to pass over this row.",
+        ),
+        EncodeErrorKind::RowOptions => halt("Report this with the position."),
+        EncodeErrorKind::KeyNotInImage { .. } => halt(
+            "Run SET GLOBAL binlog_row_image=FULL on the server and let clients reconnect; exclude the table with select.exclude_tables to pass over this row.",
         ),
         EncodeErrorKind::InvalidKey { .. } => {
             halt("Mend the row on the server, or exclude the table with select.exclude_tables.")
@@ -440,9 +445,6 @@ fn start(error: &StartError) -> Verdict {
         ),
         StartError::Format(_) => {
             halt("Run SET PERSIST binlog_format=ROW on the server and let clients reconnect.")
-        }
-        StartError::RowImage(_) => {
-            halt("Run SET PERSIST binlog_row_image=FULL on the server and let clients reconnect.")
         }
         StartError::RowMetadata(_) => {
             halt("Run SET PERSIST binlog_row_metadata=FULL on the server (MySQL 8.0.1 or newer).")

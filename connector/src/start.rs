@@ -28,9 +28,6 @@ pub enum StartError {
     /// STATEMENT or MIXED.
     #[error("the server's binlog_format is {0}, which does not log rows")]
     Format(String),
-    /// Not FULL.
-    #[error("the server's binlog_row_image is {0}, which leaves columns out")]
-    RowImage(String),
     /// Not FULL, or not there.
     #[error("the server's binlog_row_metadata is {0}, which does not name columns")]
     RowMetadata(String),
@@ -130,9 +127,6 @@ pub fn check_server(survey: &Survey, selection: &Selection) -> Result<(), StartE
     }
     if !is(&survey.binlog_format, "ROW") {
         return Err(StartError::Format(survey.binlog_format.clone()));
-    }
-    if !is(&survey.binlog_row_image, "FULL") {
-        return Err(StartError::RowImage(survey.binlog_row_image.clone()));
     }
     let metadata = survey.binlog_row_metadata.as_deref().unwrap_or("not there");
     if !is(metadata, "FULL") {
@@ -389,10 +383,6 @@ mod tests {
         check(
             |s| s.binlog_format = "MIXED".into(),
             "binlog_format is MIXED",
-        );
-        check(
-            |s| s.binlog_row_image = "MINIMAL".into(),
-            "binlog_row_image is MINIMAL",
         );
         check(
             |s| s.binlog_row_metadata = Some("MINIMAL".into()),

@@ -143,7 +143,7 @@ fn groups(events: &[WireEvent], from: &Position) -> (Vec<Group>, FileOffset) {
             }
             Item::End(ending) => panic!("{ending:?}"),
             Item::TableMap(_) | Item::Rows(_) => assert!(has_begun),
-            Item::OpaqueRows { .. } | Item::Statement(_) => panic!("not executed"),
+            Item::Statement(_) => panic!("not executed"),
             Item::NewFile | Item::Nothing => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::binary::{BRANCH_0, BRANCH_1};
 use super::names::{SchemaNames, field_name};
 use crate::schema::{Column, TableDefinition};
 use crate::value::GEOMETRY_RECORD;
@@ -31,15 +32,19 @@ pub fn key_schema(names: &SchemaNames, definition: &TableDefinition) -> Option<V
     }))
 }
 
-/// The schema of a table's values: the envelope.
+/// The schema of a table's values: the envelope. Widened, columns outside of the key may be left out of an image.
 ///
 /// # Errors
 /// If the schemas in the tree are not JSON, which their test excludes.
 pub fn value_schema(
     names: &SchemaNames,
     definition: &TableDefinition,
+    is_widened: bool,
 ) -> Result<Value, serde_json::Error> {
-    let mut columns: Vec<Value> = definition.columns.iter().map(value_field).collect();
+    let mut columns: Vec<Value> = (0..)
+        .zip(&definition.columns)
+        .map(|(index, column)| value_field(column, branches(definition, index, is_widened)))
+        .collect();
     name_again(&mut columns);
     let row = json!({
         "type": "record", "name": "Value", "namespace": names.namespace, "fields": columns,
@@ -62,19 +67,20 @@ pub fn value_schema(
 }
 
 /// One column of a row. Every field has a default, so that a column may be added or dropped later.
-fn value_field(column: &Column) -> Value {
+fn value_field(column: &Column, branches: Branches) -> Value {
     let name = field_name(&column.name);
     let mut field = Map::new();
     let avro = column.column_type.avro();
-    if is_union(column) {
-        field.insert("name".into(), name.clone().into());
-        field.insert("type".into(), json!(["null", avro]));
-        field.insert("default".into(), Value::Null);
-    } else {
-        field.insert("name".into(), name.clone().into());
-        field.insert("type".into(), avro);
-        field.insert("default".into(), column.column_type.implicit_default());
-    }
+    let implicit = || column.column_type.implicit_default();
+    let (field_type, default) = match branches {
+        Branches::None => (avro, implicit()),
+        Branches::NullFirst => (json!(["null", avro]), Value::Null),
+        // The default of a union is of its first branch.
+        Branches::NullLast => (json!([avro, "null"]), implicit()),
+    };
+    field.insert("name".into(), name.clone().into());
+    field.insert("type".into(), field_type);
+    field.insert("default".into(), default);
     field.insert("mysql.type".into(), column.column_type.sql().into());
     if name != column.name {
         field.insert("mysql.name".into(), column.name.clone().into());
@@ -90,7 +96,7 @@ fn name_again(fields: &mut [Value]) {
             continue;
         };
         let place = match field_type {
-            Value::Array(branches) => branches.last_mut(),
+            Value::Array(branches) => branches.iter_mut().find(|branch| branch.is_object()),
             single => Some(single),
         };
         if let Some(record) = place.filter(|place| place["name"] == GEOMETRY_RECORD) {
@@ -102,9 +108,49 @@ fn name_again(fields: &mut [Value]) {
     }
 }
 
-/// True if the column's field is `["null", type]`.
-pub(crate) fn is_union(column: &Column) -> bool {
-    column.nullable || column.column_type.may_be_invalid()
+/// How a column's field may be null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Branches {
+    /// It may not: its type is no union.
+    None,
+    /// `["null", type]`
+    NullFirst,
+    /// `[type, "null"]`
+    NullLast,
+}
+
+impl Branches {
+    /// What stands before a value, if anything does.
+    pub(crate) fn value(self) -> Option<u8> {
+        match self {
+            Self::None => None,
+            Self::NullFirst => Some(BRANCH_1),
+            Self::NullLast => Some(BRANCH_0),
+        }
+    }
+
+    /// What stands for null, if the field may be null.
+    pub(crate) fn null(self) -> Option<u8> {
+        match self {
+            Self::None => None,
+            Self::NullFirst => Some(BRANCH_0),
+            Self::NullLast => Some(BRANCH_1),
+        }
+    }
+}
+
+/// The field of a column, by its index. Columns of the key are in every image.
+pub(crate) fn branches(definition: &TableDefinition, index: usize, is_widened: bool) -> Branches {
+    let column = definition.columns.get(index);
+    let may_be_null =
+        column.is_none_or(|column| column.nullable || column.column_type.may_be_invalid());
+    if may_be_null {
+        Branches::NullFirst
+    } else if is_widened && !definition.primary_key.contains(&index) {
+        Branches::NullLast
+    } else {
+        Branches::None
+    }
 }
 
 #[cfg(test)]

@@ -29,13 +29,6 @@ pub enum Item<'a> {
     TableMap(TableMapEvent<'a>),
     /// Rows were inserted, updated or deleted.
     Rows(RowsEvent<'a>),
-    /// Rows were changed in a way that is described by an event this version cannot apply.
-    OpaqueRows {
-        /// The table map that the event refers to.
-        table_id: u64,
-        /// The event's name.
-        event: &'static str,
-    },
     /// A statement was logged as text.
     Statement(Statement<'a>),
     /// The source transaction is complete; [`Decoder::position`] is just after it.
@@ -318,11 +311,10 @@ impl Decoder {
             EventType::UpdateRows => self.rows(body, RowsKind::Update),
             EventType::DeleteRows => self.rows(body, RowsKind::Delete),
             EventType::PartialUpdateRows => {
-                let mut body = body;
-                Ok(Item::OpaqueRows {
-                    table_id: body.u48()?,
-                    event: "PARTIAL_UPDATE_ROWS_EVENT",
-                })
+                self.inside()?;
+                let mut event = RowsEvent::read(body, RowsKind::Update)?;
+                event.has_changes = true;
+                Ok(Item::Rows(event))
             }
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),

@@ -29,6 +29,9 @@ pub struct RowsEvent<'a> {
     pub present: &'a [u8],
     /// The same for the after image of an update.
     pub present_after: Option<&'a [u8]>,
+    /// True if after images may hold changes of JSON documents instead of the documents (MySQL source,
+    /// `Rows_log_event`, PARTIAL_UPDATE_ROWS_EVENT).
+    pub has_changes: bool,
     /// The images of all rows, one after another.
     pub images: &'a [u8],
 }
@@ -59,8 +62,20 @@ impl<'a> RowsEvent<'a> {
             columns,
             present,
             present_after,
+            has_changes: false,
             images,
         })
+    }
+
+    /// Which columns are in the before images; `None` stands for all of them.
+    pub(crate) fn before(&self) -> Option<&'a [u8]> {
+        (!all_set(self.present, self.columns)).then_some(self.present)
+    }
+
+    /// Which columns are in the after images; `None` stands for all of them.
+    pub(crate) fn after(&self) -> Option<&'a [u8]> {
+        let present = self.present_after.unwrap_or(self.present);
+        (!all_set(present, self.columns)).then_some(present)
     }
 
     /// True if every column is in every image (`binlog_row_image=FULL`).

@@ -4,7 +4,7 @@
 
 use super::batch::Batch;
 use super::error::{EncodeError, EncodeErrorKind};
-use super::plan::{ImageNotes, TablePlan};
+use super::plan::{Image, ImageNotes, TablePlan};
 use super::transaction::{
     Counts, Current, Mark, MarkError, SplitError, TransactionsTopic, write_count,
 };
@@ -117,7 +117,13 @@ impl Encoder {
         self.prepare_source(plan, source)
             .map_err(|error| failed(error.into()))?;
         let mut counts = self.current.counts(&plan.name);
-        let before = batch.records();
+        let records = batch.records();
+        let image = |present| Image {
+            event: event.images,
+            present,
+            has_changes: event.has_changes,
+        };
+        let (before, after) = (image(event.before()), image(event.after()));
         let mut input = Input::new(event.images);
         let mut row = 0;
         while !input.is_empty() {
@@ -125,6 +131,8 @@ impl Encoder {
                 plan,
                 source,
                 number: row,
+                before,
+                after,
                 is_new: counts.rows >= counts.published,
                 counts: &mut counts,
             };
@@ -139,7 +147,7 @@ impl Encoder {
         }
         self.current.count(&plan.name, counts);
         self.shrink();
-        let made = batch.records() - before;
+        let made = batch.records() - records;
         self.current.has_new |= made > 0;
         Ok(u64::try_from(made).unwrap_or(u64::MAX))
     }
@@ -168,6 +176,8 @@ impl Encoder {
             plan,
             source,
             number: 0,
+            before: Image::default(),
+            after: Image::default(),
             is_new: true,
             counts: &mut counts,
         };
@@ -176,7 +186,7 @@ impl Encoder {
         self.tail(
             &mut row,
             OP_TRUNCATE,
-            Invalid {
+            Images {
                 before: false,
                 after: false,
             },
@@ -271,15 +281,20 @@ impl Encoder {
     ) -> Result<(), EncodeErrorKind> {
         begin_value(&mut self.value, row.plan);
         self.value.extend_from_slice(&[BRANCH_0, BRANCH_1]);
-        row.plan
-            .copy_image(input, &mut self.value, &mut self.notes_after)?;
+        row.plan.copy_image(
+            input,
+            row.after,
+            None,
+            &mut self.value,
+            &mut self.notes_after,
+        )?;
         begin_key(&mut self.key, row.plan);
         row.plan
             .copy_key(&self.value, &self.notes_after, &mut self.key);
         self.tail(
             row,
             OP_CREATE,
-            Invalid {
+            Images {
                 before: false,
                 after: true,
             },
@@ -296,8 +311,13 @@ impl Encoder {
     ) -> Result<(), EncodeErrorKind> {
         begin_value(&mut self.value, row.plan);
         self.value.push(BRANCH_1);
-        row.plan
-            .copy_image(input, &mut self.value, &mut self.notes_before)?;
+        row.plan.copy_image(
+            input,
+            row.before,
+            None,
+            &mut self.value,
+            &mut self.notes_before,
+        )?;
         self.value.push(BRANCH_0);
         begin_key(&mut self.key, row.plan);
         row.plan
@@ -305,7 +325,7 @@ impl Encoder {
         self.tail(
             row,
             OP_DELETE,
-            Invalid {
+            Images {
                 before: true,
                 after: false,
             },
@@ -323,19 +343,32 @@ impl Encoder {
         let plan = row.plan;
         begin_value(&mut self.value, plan);
         self.value.push(BRANCH_1);
-        plan.copy_image(input, &mut self.value, &mut self.notes_before)?;
+        plan.copy_image(
+            input,
+            row.before,
+            None,
+            &mut self.value,
+            &mut self.notes_before,
+        )?;
         begin_key(&mut self.other_key, plan);
         plan.copy_key(&self.value, &self.notes_before, &mut self.other_key);
         let middle = self.value.len();
         self.value.push(BRANCH_1);
-        plan.copy_image(input, &mut self.value, &mut self.notes_after)?;
+        let before = Some(&self.notes_before);
+        plan.copy_image(
+            input,
+            row.after,
+            before,
+            &mut self.value,
+            &mut self.notes_after,
+        )?;
         begin_key(&mut self.key, plan);
         plan.copy_key(&self.value, &self.notes_after, &mut self.key);
         if self.key == self.other_key {
             self.tail(
                 row,
                 OP_UPDATE,
-                Invalid {
+                Images {
                     before: true,
                     after: true,
                 },
@@ -353,7 +386,7 @@ impl Encoder {
         self.tail(
             row,
             OP_DELETE,
-            Invalid {
+            Images {
                 before: true,
                 after: false,
             },
@@ -369,7 +402,7 @@ impl Encoder {
         self.tail(
             row,
             OP_CREATE,
-            Invalid {
+            Images {
                 before: false,
                 after: true,
             },
@@ -379,7 +412,7 @@ impl Encoder {
     }
 
     /// Appends everything after the images.
-    fn tail(&mut self, row: &mut Row<'_>, op: &str, invalid: Invalid, to_other: bool) {
+    fn tail(&mut self, row: &mut Row<'_>, op: &str, images: Images, to_other: bool) {
         self.current.events += 1;
         row.counts.events += 1;
         let transaction = row.source.transaction;
@@ -392,16 +425,20 @@ impl Encoder {
         write_long(out, row.number);
         write_optional_long(out, transaction.thread_id.map(i64::from));
         write_optional_string(out, None);
-        // unset_before and unset_after: every image is full.
-        out.extend_from_slice(&[0, 0]);
-        for (is_there, notes) in [
-            (invalid.before, &self.notes_before),
-            (invalid.after, &self.notes_after),
-        ] {
-            if is_there {
-                write_strings(out, row.plan.invalid(notes));
-            } else {
-                out.push(0);
+        let images = [
+            (images.before, &self.notes_before),
+            (images.after, &self.notes_after),
+        ];
+        for (is_there, notes) in images {
+            match is_there {
+                true => write_strings(out, row.plan.unset(notes)),
+                false => out.push(0),
+            }
+        }
+        for (is_there, notes) in images {
+            match is_there {
+                true => write_strings(out, row.plan.invalid(notes)),
+                false => out.push(0),
             }
         }
         if self.transactions.ends {
@@ -426,6 +463,9 @@ struct Row<'a> {
     source: &'a RowsSource<'a>,
     /// Its number in the event, from 0.
     number: i64,
+    /// How its images are packed.
+    before: Image<'a>,
+    after: Image<'a>,
     /// False if it is published already.
     is_new: bool,
     /// What its table has in the transaction so far.
@@ -434,7 +474,7 @@ struct Row<'a> {
 
 /// Which images of a record are there.
 #[derive(Clone, Copy)]
-struct Invalid {
+struct Images {
     before: bool,
     after: bool,
 }

@@ -29,8 +29,8 @@ pub enum EncodeErrorKind {
         /// What is wrong.
         kind: ValueError,
     },
-    /// Not all columns are in the image.
-    #[error("its image lacks columns: binlog_row_image is not FULL")]
+    /// Not all columns are in the image, and the plan does not take that.
+    #[error("its image lacks columns, which its schema does not allow for")]
     PartialImage,
     /// The event and the table map disagree.
     #[error("the event has {event} columns, the table {table}")]
@@ -46,6 +46,23 @@ pub enum EncodeErrorKind {
     /// A key column holds NULL, which its type excludes.
     #[error("key column {column} is null")]
     NullKey {
+        /// The column.
+        column: String,
+    },
+    /// A key column is not in the image.
+    #[error("key column {column} is not in the row's image")]
+    KeyNotInImage {
+        /// The column.
+        column: String,
+    },
+    /// A row has options that are not known.
+    #[error("the row has options that no server is known to write")]
+    RowOptions,
+    /// A document is given by what was changed in one that is not in the before image.
+    #[error(
+        "column {column} is given by changes of a document that is not in the row's before image"
+    )]
+    ChangeOfUnknown {
         /// The column.
         column: String,
     },

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::batch::TopicPartition;
 use super::error::EncodeErrorKind;
 use super::partition::partition_of;
-use crate::avro::binary::{BRANCH_0, BRANCH_1};
-use crate::avro::field_name;
+use crate::avro::{Branches, branches, field_name};
 use crate::decode::RowsEvent;
 use crate::input::Input;
 use crate::schema::TableDefinition;
 use crate::selection::TableName;
-use crate::value::{ColumnType, Written};
+use crate::value::json::copy_changed;
+use crate::value::{ColumnType, ValueError, Written};
 
 /// Where the rows of a table go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct TablePlan {
     pub(super) name: TableName,
     steps: Vec<Step>,
     key_columns: usize,
+    json_columns: usize,
+    is_widened: bool,
     pub(super) key_schema_id: Option<u32>,
     pub(super) value_schema_id: u32,
     targets: Vec<TopicPartition>,
@@ -41,8 +43,7 @@ pub struct TablePlan {
 struct Step {
     column: String,
     column_type: ColumnType,
-    /// True if the field is `["null", type]`.
-    is_union: bool,
+    branches: Branches,
     nullable: bool,
     /// The column's place in the key.
     key_slot: Option<usize>,
@@ -62,19 +63,38 @@ pub struct PlanError {
     pub field: String,
 }
 
-/// Where the Avro bytes of key columns lie in a value, and which columns are invalid; kept between rows.
+/// Where the Avro bytes of key columns lie in a value, which columns are invalid, which are not in the image, and where
+/// documents are packed; kept between rows.
 #[derive(Debug, Default)]
 pub(super) struct ImageNotes {
     key_spans: Vec<(usize, usize)>,
     invalid: Vec<usize>,
+    unset: Vec<usize>,
+    /// Column, and the place of its document in the event.
+    documents: Vec<(usize, usize, usize)>,
+}
+
+/// What the images of a kind have in common within a rows event.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Image<'a> {
+    /// The images of the whole event.
+    pub(super) event: &'a [u8],
+    /// A bit for each column that is in it; `None` if all are.
+    pub(super) present: Option<&'a [u8]>,
+    /// True if the after images of the event may hold changes of documents.
+    pub(super) has_changes: bool,
 }
 
 impl TablePlan {
-    /// The plan for a definition whose schemas are registered.
+    /// The plan for a definition whose schemas are registered. Widened, it takes images that lack columns.
     ///
     /// # Errors
     /// [`PlanError`] if two columns would share a name in Avro.
-    pub fn new(definition: &TableDefinition, to: &Destination) -> Result<Self, PlanError> {
+    pub fn new(
+        definition: &TableDefinition,
+        is_widened: bool,
+        to: &Destination,
+    ) -> Result<Self, PlanError> {
         refuse_shared_names(definition)?;
         let steps = definition
             .columns
@@ -83,7 +103,7 @@ impl TablePlan {
             .map(|(index, column)| Step {
                 column: column.name.clone(),
                 column_type: column.column_type.clone(),
-                is_union: column.nullable || column.column_type.may_be_invalid(),
+                branches: branches(definition, index, is_widened),
                 nullable: column.nullable,
                 key_slot: definition.primary_key.iter().position(|key| *key == index),
             })
@@ -99,6 +119,10 @@ impl TablePlan {
             name: definition.name.clone(),
             steps,
             key_columns: definition.primary_key.len(),
+            json_columns: (definition.columns.iter())
+                .filter(|column| column.column_type == ColumnType::Json)
+                .count(),
+            is_widened,
             key_schema_id: to.key_schema_id,
             value_schema_id: to.value_schema_id,
             targets,
@@ -109,6 +133,12 @@ impl TablePlan {
     #[must_use]
     pub fn name(&self) -> &TableName {
         &self.name
+    }
+
+    /// True if it takes images that lack columns.
+    #[must_use]
+    pub fn is_widened(&self) -> bool {
+        self.is_widened
     }
 
     /// All partitions of the table's topic that are in use.
@@ -134,44 +164,75 @@ impl TablePlan {
             let (event, table) = (event.columns, self.steps.len());
             return Err(EncodeErrorKind::ColumnCount { event, table });
         }
-        if !event.is_full() {
+        if !self.is_widened && !event.is_full() {
             return Err(EncodeErrorKind::PartialImage);
         }
         Ok(())
     }
 
-    /// Copies one packed image into `out` as the Avro record of the row.
+    /// Copies one packed image into `out` as the Avro record of the row. With the after image of an update go the notes
+    /// of its before image.
     pub(super) fn copy_image(
         &self,
         input: &mut Input<'_>,
+        image: Image<'_>,
+        before: Option<&ImageNotes>,
         out: &mut Vec<u8>,
         notes: &mut ImageNotes,
     ) -> Result<(), EncodeErrorKind> {
         notes.invalid.clear();
+        notes.unset.clear();
         notes.key_spans.clear();
         notes.key_spans.resize(self.key_columns, (0, 0));
+        notes.documents.clear();
+        let mut changed = match before {
+            Some(_) if image.has_changes => self.changed_documents(input)?,
+            Some(_) | None => None,
+        };
+        let count = image.present.map_or(self.steps.len(), ones);
         let null_bits = input
-            .take(self.steps.len().div_ceil(8))
+            .take(count.div_ceil(8))
             .map_err(|_| EncodeErrorKind::Truncated)?;
+        // Columns that are not in the image have no bit.
+        let mut place = 0;
         for (index, step) in self.steps.iter().enumerate() {
-            let is_null = null_bits
-                .get(index / 8)
-                .is_some_and(|byte| byte >> (index % 8) & 1 == 1);
+            let changes = match &mut changed {
+                Some(bits) if step.column_type == ColumnType::Json => bits.next(),
+                Some(_) | None => false,
+            };
+            if image.present.is_some_and(|present| !bit(present, index)) {
+                let start = out.len();
+                step.write_unset(before, out)?;
+                match step.key_slot.and_then(|slot| notes.key_spans.get_mut(slot)) {
+                    Some(span) => *span = (start, out.len()),
+                    None => notes.unset.push(index),
+                }
+                continue;
+            }
+            let is_null = bit(null_bits, place);
+            place += 1;
             if is_null {
                 step.write_null(out)?;
                 continue;
             }
             let branch = out.len();
-            if step.is_union {
-                out.push(BRANCH_1);
-            }
+            out.extend(step.branches.value());
             let start = out.len();
-            match step.column_type.copy(input, out) {
+            let place = image.event.len().saturating_sub(input.rest().len());
+            let copied = match changes {
+                true => step.copy_changed(document(index, image, before), input, out)?,
+                false => step.column_type.copy(input, out),
+            };
+            if image.has_changes && step.column_type == ColumnType::Json {
+                let end = image.event.len().saturating_sub(input.rest().len());
+                notes.documents.push((index, place, end));
+            }
+            match copied {
                 Ok(Written::Value) => {}
                 Ok(Written::Invalid) => {
                     step.refuse_invalid_key()?;
                     out.truncate(branch);
-                    out.push(BRANCH_0);
+                    out.extend(step.branches.null());
                     notes.invalid.push(index);
                 }
                 Err(kind) => {
@@ -188,6 +249,24 @@ impl TablePlan {
         Ok(())
     }
 
+    /// Of an after image: for each JSON column of the table, whether its changes stand in the place of the document.
+    fn changed_documents<'a>(
+        &self,
+        input: &mut Input<'a>,
+    ) -> Result<Option<Bits<'a>>, EncodeErrorKind> {
+        let truncated = |_| EncodeErrorKind::Truncated;
+        match input.length_encoded().map_err(truncated)? {
+            0 => Ok(None),
+            JSON_CHANGES => {
+                let bits = input
+                    .take(self.json_columns.div_ceil(8))
+                    .map_err(truncated)?;
+                Ok(Some(Bits { bits, place: 0 }))
+            }
+            _ => Err(EncodeErrorKind::RowOptions),
+        }
+    }
+
     /// Gathers the key (without header) of the image that was copied last. Key fields are never unions, so
     /// that their bytes are those in the value.
     pub(super) fn copy_key(&self, value: &[u8], notes: &ImageNotes, key: &mut Vec<u8>) {
@@ -201,12 +280,59 @@ impl TablePlan {
         &'a self,
         notes: &'a ImageNotes,
     ) -> impl ExactSizeIterator<Item = &'a str> {
-        notes.invalid.iter().map(|index| {
+        self.names(&notes.invalid)
+    }
+
+    /// The names of the columns that were not in the image that was copied last.
+    pub(super) fn unset<'a>(
+        &'a self,
+        notes: &'a ImageNotes,
+    ) -> impl ExactSizeIterator<Item = &'a str> {
+        self.names(&notes.unset)
+    }
+
+    fn names<'a>(&'a self, columns: &'a [usize]) -> impl ExactSizeIterator<Item = &'a str> {
+        columns.iter().map(|index| {
             self.steps
                 .get(*index)
                 .map_or("", |step| step.column.as_str())
         })
     }
+}
+
+/// The packed document of a column in the before image.
+fn document<'a>(index: usize, image: Image<'a>, before: Option<&ImageNotes>) -> Option<&'a [u8]> {
+    let mut all = before?.documents.iter();
+    let (_, start, end) = all.find(|(column, _, _)| *column == index)?;
+    image.event.get(*start..*end)
+}
+
+/// The row option that says that documents are given by their changes.
+const JSON_CHANGES: u64 = 1;
+
+/// Bits that are read one by one.
+struct Bits<'a> {
+    bits: &'a [u8],
+    place: usize,
+}
+
+impl Bits<'_> {
+    fn next(&mut self) -> bool {
+        let is_set = bit(self.bits, self.place);
+        self.place += 1;
+        is_set
+    }
+}
+
+fn bit(bits: &[u8], index: usize) -> bool {
+    bits.get(index / 8)
+        .is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+}
+
+fn ones(bits: &[u8]) -> usize {
+    bits.iter()
+        .map(|byte| usize::try_from(byte.count_ones()).unwrap_or_default())
+        .sum()
 }
 
 impl Step {
@@ -218,8 +344,45 @@ impl Step {
         if !self.nullable {
             return Err(EncodeErrorKind::Null { column: column() });
         }
-        out.push(BRANCH_0);
+        out.extend(self.branches.null());
         Ok(())
+    }
+
+    /// Copies a document that is given by what was changed in that of the before image.
+    fn copy_changed(
+        &self,
+        before: Option<&[u8]>,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Result<Written, ValueError>, EncodeErrorKind> {
+        let Some(before) = before else {
+            return Err(EncodeErrorKind::ChangeOfUnknown {
+                column: self.column.clone(),
+            });
+        };
+        Ok(copy_changed(before, input, out).map(|()| Written::Value))
+    }
+
+    /// A column that is not in the image: null, unless it is of the key, which has not changed then.
+    fn write_unset(
+        &self,
+        before: Option<&ImageNotes>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeErrorKind> {
+        let Some(slot) = self.key_slot else {
+            out.extend(self.branches.null());
+            return Ok(());
+        };
+        let known = before.and_then(|before| before.key_spans.get(slot));
+        match known {
+            Some((start, end)) if start < end => {
+                out.extend_from_within(*start..*end);
+                Ok(())
+            }
+            Some(_) | None => Err(EncodeErrorKind::KeyNotInImage {
+                column: self.column.clone(),
+            }),
+        }
     }
 
     fn refuse_invalid_key(&self) -> Result<(), EncodeErrorKind> {

@@ -1,5 +1,6 @@
 //! Whole envelopes, read back by the Avro library with the schemas that consumers get.
 
+mod partial;
 mod split;
 
 use serde_json::{Value, json};
@@ -180,7 +181,7 @@ impl Case {
             value_schema_id: VALUE_ID,
         };
         Self {
-            plan: TablePlan::new(&definition, &to).unwrap(),
+            plan: TablePlan::new(&definition, false, &to).unwrap(),
             definition,
             encoder: Encoder::new("bridge", record_bytes_max, transactions),
             batch: Batch::default(),
@@ -208,6 +209,7 @@ impl Case {
             columns: self.definition.columns.len(),
             present: &present,
             present_after: (kind == RowsKind::Update).then_some(&present),
+            has_changes: false,
             images,
         };
         let source = RowsSource {
@@ -250,7 +252,7 @@ impl Case {
     fn records(&self) -> Vec<(i32, Value, Value)> {
         let names = SchemaNames::new("bridge", &self.definition.name);
         let key = key_schema(&names, &self.definition).unwrap_or_default();
-        let value = value_schema(&names, &self.definition).unwrap();
+        let value = value_schema(&names, &self.definition, self.plan.is_widened()).unwrap();
         let mut records = Vec::new();
         for (target, arena) in self.batch.arenas() {
             for record in arena.records() {
@@ -539,13 +541,14 @@ fn rows_are_counted_over_the_transaction_and_over_each_table() {
         key_schema_id: Some(KEY_ID),
         value_schema_id: VALUE_ID,
     };
-    let plan = TablePlan::new(&renamed, &to).unwrap();
+    let plan = TablePlan::new(&renamed, false, &to).unwrap();
     let event = RowsEvent {
         kind: RowsKind::Write,
         table_id: 2,
         columns: 1,
         present: &[1],
         present_after: None,
+        has_changes: false,
         images: &image(&[int(1)]),
     };
     let transaction = transaction(Some(5));
@@ -748,6 +751,7 @@ fn an_event_that_does_not_fit_the_definition_is_refused() {
                 columns,
                 present: &[0xff],
                 present_after: Some(&[present]),
+                has_changes: false,
                 images: &[],
             };
             let event = if kind == RowsKind::Write {
@@ -785,7 +789,7 @@ fn columns_that_share_a_name_in_avro_are_refused() {
         key_schema_id: None,
         value_schema_id: 1,
     };
-    let error = TablePlan::new(&definition, &to).unwrap_err();
+    let error = TablePlan::new(&definition, false, &to).unwrap_err();
     assert_eq!(
         (&*error.first, &*error.second, &*error.field),
         ("a-b", "a_b", "a_b")

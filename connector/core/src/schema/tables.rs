@@ -96,6 +96,13 @@ impl Tables {
         self.remember(event, Some(plan));
     }
 
+    /// Gives another plan for the rows of a table id, from here on.
+    pub fn replace(&mut self, table_id: u64, plan: Arc<TablePlan>) {
+        if let Some(known) = self.by_id.get_mut(&table_id) {
+            known.plan = Some(plan);
+        }
+    }
+
     fn remember(&mut self, event: &TableMapEvent<'_>, plan: Option<Arc<TablePlan>>) {
         if self.by_id.len() >= KNOWN_MAX {
             let transaction = self.transaction;

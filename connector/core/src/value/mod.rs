@@ -9,7 +9,7 @@ mod decimal;
 mod float;
 mod geometry;
 mod integer;
-mod json;
+pub(crate) mod json;
 mod members;
 mod temporal;
 mod text;

@@ -112,7 +112,7 @@ fn schemas(definition: &TableDefinition) -> (Option<Value>, Value) {
     let names = SchemaNames::new("bridge", &definition.name);
     (
         key_schema(&names, definition),
-        value_schema(&names, definition).unwrap(),
+        value_schema(&names, definition, false).unwrap(),
     )
 }
 

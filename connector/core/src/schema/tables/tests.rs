@@ -50,7 +50,7 @@ fn plan(definition: &TableDefinition) -> Arc<TablePlan> {
         key_schema_id: None,
         value_schema_id: 1,
     };
-    Arc::new(TablePlan::new(definition, &to).unwrap())
+    Arc::new(TablePlan::new(definition, false, &to).unwrap())
 }
 
 /// Shows a table map; true if a plan was asked for, which it then gets.

@@ -4,11 +4,12 @@
 //! `sql-common/json_binary.h`). Keys stay in its order: by length, then by bytes. The text is what `Json_wrapper::
 //! to_string` prints (`sql-common/json_dom.cc`); its numbers and opaque values are in [`text`].
 
+mod diff;
 mod text;
 
 use super::ValueError;
 use crate::avro::binary::write_length;
-use crate::input::Input;
+use crate::input::{Input, Truncated};
 use text::{write_double, write_opaque, write_string};
 
 /// The server refuses deeper documents ("The JSON document exceeds the maximum depth").
@@ -37,15 +38,39 @@ mod kind {
 }
 
 pub(super) fn copy(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
-    let length = usize::try_from(input.u32()?).map_err(|_| ValueError::Truncated)?;
-    let document = input.take(length)?;
+    let document = packed(input)?;
+    as_avro(out, |out| write_document(document, out))
+}
+
+/// Copies a document that is given by another one, packed as well, and what was changed in it.
+pub(crate) fn copy_changed(
+    before: &[u8],
+    input: &mut Input<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ValueError> {
+    let document = packed(&mut Input::new(before))?;
+    let changes = packed(input)?;
+    as_avro(out, |out| diff::write_changed(document, changes, out))
+}
+
+/// Bytes after their length.
+fn packed<'a>(input: &mut Input<'a>) -> Result<&'a [u8], Truncated> {
+    let length = usize::try_from(input.u32()?).map_err(|_| Truncated)?;
+    input.take(length)
+}
+
+/// Appends what is written as an Avro string, or nothing. The length of the text is known last, and goes before it.
+fn as_avro(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), ValueError>,
+) -> Result<(), ValueError> {
     let start = out.len();
-    write_document(document, out).inspect_err(|_| out.truncate(start))?;
-    // The length of the text is known only now; it goes before it.
+    write(out).inspect_err(|_| out.truncate(start))?;
     let end = out.len();
     write_length(out, end - start);
     let moved = out.len() - end;
-    out.get_mut(start..).unwrap_or_default().rotate_right(moved);
+    let text = out.get_mut(start..).unwrap_or_default();
+    text.rotate_right(moved);
     Ok(())
 }
 
@@ -56,12 +81,14 @@ fn write_document(document: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> 
         out.extend_from_slice(b"null");
         return Ok(());
     };
-    let most = document
-        .len()
-        .saturating_mul(TEXT_FOR_EACH_BYTE_MAX)
-        .saturating_add(TEXT_BYTES_MIN);
-    let end_max = out.len().saturating_add(most);
+    let end_max = bytes_max(out.len(), document.len());
     Printer { out, end_max }.value(*kind, value, DEPTH_MAX)
+}
+
+/// How long an output may become by the text of so many packed bytes.
+fn bytes_max(start: usize, packed: usize) -> usize {
+    let text = packed.saturating_mul(TEXT_FOR_EACH_BYTE_MAX);
+    start.saturating_add(text).saturating_add(TEXT_BYTES_MIN)
 }
 
 struct Printer<'a> {
@@ -86,11 +113,11 @@ impl Printer<'_> {
     fn value(&mut self, kind: u8, bytes: &[u8], depth: usize) -> Result<(), ValueError> {
         let mut input = Input::new(bytes);
         let damaged = |_| ValueError::Json;
+        if let Some((is_object, is_large)) = container_kind(kind) {
+            let depth = depth.checked_sub(1).ok_or(ValueError::Json)?;
+            return self.container(bytes, is_object, is_large, depth);
+        }
         match kind {
-            kind::SMALL_OBJECT | kind::LARGE_OBJECT | kind::SMALL_ARRAY | kind::LARGE_ARRAY => {
-                let depth = depth.checked_sub(1).ok_or(ValueError::Json)?;
-                self.container(kind, bytes, depth)?;
-            }
             kind::LITERAL => self.literal(input.u8().map_err(damaged)?)?,
             kind::INT16 => self.number(signed(&mut input, 2)?),
             kind::INT32 => self.number(signed(&mut input, 4)?),
@@ -130,40 +157,94 @@ impl Printer<'_> {
         text::write_display(number, self.out);
     }
 
-    fn container(&mut self, kind: u8, bytes: &[u8], depth: usize) -> Result<(), ValueError> {
-        let is_large = matches!(kind, kind::LARGE_OBJECT | kind::LARGE_ARRAY);
-        let is_object = matches!(kind, kind::SMALL_OBJECT | kind::LARGE_OBJECT);
+    fn container(
+        &mut self,
+        bytes: &[u8],
+        is_object: bool,
+        is_large: bool,
+        depth: usize,
+    ) -> Result<(), ValueError> {
         let width = Width(if is_large { 4 } else { 2 });
-        let mut header = Input::new(bytes);
-        let count = width.read(&mut header)?;
-        let size = width.read(&mut header)?;
-        let bytes = bytes.get(..size).ok_or(ValueError::Json)?;
-        let key_entry = if is_object { width.0 + 2 } else { 0 };
-        let keys_bytes = count.checked_mul(key_entry).ok_or(ValueError::Json)?;
-        let mut keys = Input::new(header.take(keys_bytes).map_err(|_| ValueError::Json)?);
-        let entries = count.checked_mul(1 + width.0).ok_or(ValueError::Json)?;
-        let mut values = Input::new(header.take(entries).map_err(|_| ValueError::Json)?);
+        let mut parts = parts(bytes, is_object, width)?;
         self.out.push(if is_object { b'{' } else { b'[' });
-        for number in 0..count {
-            if number > 0 {
-                self.out.extend_from_slice(b", ");
-            }
+        for number in 0..parts.count {
+            self.separate(number);
             if is_object {
-                write_string(key(bytes, width, &mut keys)?, self.out)?;
-                self.out.extend_from_slice(b": ");
+                self.name(key(parts.bytes, width, &mut parts.keys)?)?;
             }
-            let kind = values.u8().map_err(|_| ValueError::Json)?;
-            let entry = values.take(width.0).map_err(|_| ValueError::Json)?;
-            if is_inlined(kind, is_large) {
-                self.value(kind, entry, depth)?;
-            } else {
-                let offset = width.read(&mut Input::new(entry))?;
-                self.value(kind, bytes.get(offset..).ok_or(ValueError::Json)?, depth)?;
-            }
+            let (kind, value) = entry(&mut parts, width, is_large)?;
+            self.value(kind, value, depth)?;
         }
         self.out.push(if is_object { b'}' } else { b']' });
         Ok(())
     }
+
+    fn separate(&mut self, number: usize) {
+        if number > 0 {
+            self.out.extend_from_slice(b", ");
+        }
+    }
+
+    fn name(&mut self, name: &[u8]) -> Result<(), ValueError> {
+        write_string(name, self.out)?;
+        self.out.extend_from_slice(b": ");
+        Ok(())
+    }
+}
+
+/// Whether a kind is that of an object and not of an array, and whether it is a large one; `None` for scalars.
+fn container_kind(kind: u8) -> Option<(bool, bool)> {
+    match kind {
+        kind::SMALL_OBJECT => Some((true, false)),
+        kind::LARGE_OBJECT => Some((true, true)),
+        kind::SMALL_ARRAY => Some((false, false)),
+        kind::LARGE_ARRAY => Some((false, true)),
+        _ => None,
+    }
+}
+
+/// A container, before its entries are looked at.
+struct Parts<'a> {
+    /// All its bytes, which offsets count in.
+    bytes: &'a [u8],
+    count: usize,
+    keys: Input<'a>,
+    values: Input<'a>,
+}
+
+fn parts(bytes: &[u8], is_object: bool, width: Width) -> Result<Parts<'_>, ValueError> {
+    let mut header = Input::new(bytes);
+    let count = width.read(&mut header)?;
+    let size = width.read(&mut header)?;
+    let bytes = bytes.get(..size).ok_or(ValueError::Json)?;
+    let mut table = |entry: usize| {
+        let size = count.checked_mul(entry).ok_or(ValueError::Json)?;
+        header.take(size).map_err(|_| ValueError::Json)
+    };
+    let keys = table(if is_object { width.0 + 2 } else { 0 })?;
+    let values = table(1 + width.0)?;
+    Ok(Parts {
+        bytes,
+        count,
+        keys: Input::new(keys),
+        values: Input::new(values),
+    })
+}
+
+/// The kind of the next value, and the bytes that begin with it.
+fn entry<'a>(
+    parts: &mut Parts<'a>,
+    width: Width,
+    is_large: bool,
+) -> Result<(u8, &'a [u8]), ValueError> {
+    let kind = parts.values.u8().map_err(|_| ValueError::Json)?;
+    let entry = parts.values.take(width.0).map_err(|_| ValueError::Json)?;
+    if is_inlined(kind, is_large) {
+        return Ok((kind, entry));
+    }
+    let offset = width.read(&mut Input::new(entry))?;
+    let bytes = parts.bytes.get(offset..).ok_or(ValueError::Json)?;
+    Ok((kind, bytes))
 }
 
 /// True for values that stand in the place of their offset.

@@ -203,3 +203,91 @@ fn no_bytes_make_it_panic_or_print_without_limit() {
         }
     }
 }
+
+/// {"a": 1, "b.c": [1, 2]}
+fn object() -> Vec<u8> {
+    let array = b"\x02\x00\x0a\x00\x05\x01\x00\x05\x02\x00";
+    let body = [
+        b"\x12\0\x01\0\x13\0\x03\0\x05\x01\0\x02\x16\0ab.c",
+        &array[..],
+    ]
+    .concat();
+    container(0, 2, &body)
+}
+
+fn changed(changes: &[(u8, &str, &[u8])]) -> Result<String, ValueError> {
+    let mut packed = Vec::new();
+    for (operation, path, value) in changes {
+        packed.push(*operation);
+        packed.push(u8::try_from(path.len()).unwrap());
+        packed.extend_from_slice(path.as_bytes());
+        if *operation != 2 {
+            packed.push(u8::try_from(value.len()).unwrap());
+            packed.extend_from_slice(value);
+        }
+    }
+    let mut out = Vec::new();
+    super::diff::write_changed(&object(), &packed, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn changes_are_applied_one_after_another() {
+    let (seven, text): (&[u8], &[u8]) = (b"\x05\x07\0", b"\x0c\x01x");
+    for (changes, expected) in [
+        (&[][..], r#"{"a": 1, "b.c": [1, 2]}"#),
+        (&[(0, "$.a", seven)], r#"{"a": 7, "b.c": [1, 2]}"#),
+        (&[(0, "$.\"b.c\"[1]", text)], r#"{"a": 1, "b.c": [1, "x"]}"#),
+        (&[(0, "$", text)], r#""x""#),
+        (
+            &[(1, "$.aa", text), (0, "$.aa", seven)],
+            r#"{"a": 1, "aa": 7, "b.c": [1, 2]}"#,
+        ),
+        (&[(1, "$.\"\"", seven)], r#"{"": 7, "a": 1, "b.c": [1, 2]}"#),
+        (
+            &[(1, "$.\"b.c\"[0]", text)],
+            r#"{"a": 1, "b.c": ["x", 1, 2]}"#,
+        ),
+        (
+            &[(1, "$.\"b.c\"[9]", text)],
+            r#"{"a": 1, "b.c": [1, 2, "x"]}"#,
+        ),
+        (&[(2, "$.a", b"")], r#"{"b.c": [1, 2]}"#),
+        (
+            &[(2, "$.\"b.c\"[0]", b""), (2, "$.\"b.c\"[0]", b"")],
+            r#"{"a": 1, "b.c": []}"#,
+        ),
+        (
+            &[(1, "$.\"q\\\"\\\\\\u00e4\"", seven)],
+            r#"{"a": 1, "b.c": [1, 2], "q\"\\ä": 7}"#,
+        ),
+    ] {
+        assert_eq!(changed(changes).unwrap(), expected);
+    }
+}
+
+#[test]
+fn changes_that_do_not_fit_the_document_are_refused() {
+    let seven: &[u8] = b"\x05\x07\0";
+    for change in [
+        (0, "$.none", seven),
+        (0, "$.a.b", seven),
+        (0, "$.a[0]", seven),
+        (0, "$.\"b.c\"[2]", seven),
+        (1, "$.a", seven),
+        (1, "$.\"b.c\".x", seven),
+        (1, "$", seven),
+        (2, "$.none", b""),
+        (2, "$", b""),
+        (2, "$.\"b.c\"[2]", b""),
+        (3, "$.a", seven),
+        (0, ".a", seven),
+        (0, "$a", seven),
+        (0, "$[x]", seven),
+        (0, "$[0", seven),
+        (0, "$.\"a", seven),
+        (0, "$.a", b"\x05"),
+    ] {
+        assert_eq!(changed(&[change]), Err(ValueError::Json), "{change:?}");
+    }
+}

@@ -1,0 +1,192 @@
+//! What does an event mean for the stream? Rows are encoded, definitions are found, and what cannot be published is
+//! refused (I7).
+
+use std::sync::Arc;
+
+use binlog_bridge_core::decode::{
+    DecodeError, DecodeErrorKind, Ending, Item, RowsEvent, Statement, TableMapEvent,
+};
+use binlog_bridge_core::encode::{RowsSource, TablePlan};
+use binlog_bridge_core::event::EventHeader;
+use binlog_bridge_core::schema::{Lookup, StatementEffect, effect};
+use binlog_bridge_core::selection::TableName;
+
+use super::{MIXED_ENGINES_REMEDY, Pipeline};
+use crate::error::Error;
+use crate::registry::Registry;
+use crate::sink::log::Log;
+use crate::source::Dump;
+
+impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
+    pub(super) async fn event(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (header, item) = match self.decoder.event(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => return Err(self.rolled_back(error)),
+        };
+        match item {
+            Item::TableMap(event) => self.table_map(&event).await,
+            Item::Rows(event) => self.rows(&header, &event).await,
+            Item::Statement(statement) => self.statement(&header, &statement).await,
+            Item::End(ending) => self.end(ending).await,
+            Item::NewFile => {
+                self.tables.new_file();
+                Ok(())
+            }
+            Item::Begin | Item::Nothing => Ok(()),
+        }
+    }
+
+    async fn rows(&mut self, header: &EventHeader, event: &RowsEvent<'_>) -> Result<(), Error> {
+        let Some(plan) = self.plan(event.table_id)? else {
+            return Ok(());
+        };
+        self.refuse_xa()?;
+        let plan = match event.is_full() || plan.is_widened() {
+            true => plan,
+            false => self.widen(event.table_id, plan).await?,
+        };
+        let at = self.decoder.at();
+        let transaction = self.decoder.transaction();
+        let source = RowsSource {
+            server_id: header.server_id,
+            at,
+            transaction,
+        };
+        let rows = self.encoder.rows(&plan, event, &source, &mut self.batch)?;
+        self.metrics.encoded(event.kind, rows);
+        Ok(())
+    }
+
+    /// The plan for rows of a table id; `None` if the table is not selected.
+    fn plan(&self, table_id: u64) -> Result<Option<Arc<TablePlan>>, Error> {
+        let plan = self.tables.plan(table_id).map_err(|source| Error::Rows {
+            at: self.decoder.at().clone(),
+            source,
+        })?;
+        Ok(plan.map(Arc::clone))
+    }
+
+    /// A plan that takes images which lack columns, from here on.
+    async fn widen(
+        &mut self,
+        table_id: u64,
+        plan: Arc<TablePlan>,
+    ) -> Result<Arc<TablePlan>, Error> {
+        let transactor = self.sink.idle().await?;
+        let target = transactor.state_target().clone();
+        let into = (&target, &mut self.batch);
+        let log = transactor.log();
+        let Some(widened) = self.catalog.widen(plan.name(), log, into).await? else {
+            return Ok(plan);
+        };
+        self.tables.replace(table_id, Arc::clone(&widened));
+        Ok(widened)
+    }
+
+    async fn table_map(&mut self, event: &TableMapEvent<'_>) -> Result<(), Error> {
+        let at = || self.decoder.at().clone();
+        let lookup = self
+            .tables
+            .table_map(event)
+            .map_err(|source| Error::Definition { at: at(), source })?;
+        let Lookup::New(definition) = lookup else {
+            return Ok(());
+        };
+        let first = self.decoder.transaction().first.clone().unwrap_or_else(at);
+        // Topics are asked for between steps of the sink, not during one.
+        let transactor = self.sink.idle().await?;
+        let target = transactor.state_target().clone();
+        let into = (&target, &mut self.batch);
+        let plan = self
+            .catalog
+            .prepare(&definition, &first, transactor.log(), into)
+            .await?;
+        self.tables.install(event, plan);
+        Ok(())
+    }
+
+    async fn statement(
+        &mut self,
+        header: &EventHeader,
+        statement: &Statement<'_>,
+    ) -> Result<(), Error> {
+        match effect(statement, self.tables.selection()) {
+            StatementEffect::None => {}
+            StatementEffect::Definition => self.tables.end_versions(),
+            StatementEffect::Truncate(table) => {
+                self.tables.end_versions();
+                self.truncate(header, &table).await?;
+            }
+            StatementEffect::Rows(table) => {
+                return Err(Error::StatementFormat {
+                    table,
+                    at: self.decoder.at().clone(),
+                });
+            }
+            StatementEffect::RollbackToSavepoint if self.encoder.has_rows() => {
+                return Err(self.not_publishable("ROLLBACK TO SAVEPOINT", MIXED_ENGINES_REMEDY));
+            }
+            StatementEffect::RollbackToSavepoint => {}
+        }
+        if statement.ends_transaction {
+            self.end(Ending::Commit).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Publishes a TRUNCATE, unless nothing of the table was ever published.
+    async fn truncate(&mut self, header: &EventHeader, table: &TableName) -> Result<(), Error> {
+        let lowered = self.has_lower_case_names.then(|| table.in_lower_case());
+        let table = lowered.as_ref().unwrap_or(table);
+        if !self.tables.selection().selects(table) {
+            return Ok(());
+        }
+        let transactor = self.sink.idle().await?;
+        let target = transactor.state_target().clone();
+        let into = (&target, &mut self.batch);
+        let Some(plan) = self.catalog.known(table, transactor.log(), into).await? else {
+            return Ok(());
+        };
+        let at = self.decoder.at();
+        let transaction = self.decoder.transaction();
+        let source = RowsSource {
+            server_id: header.server_id,
+            at,
+            transaction,
+        };
+        self.encoder.truncate(&plan, &source, &mut self.batch)?;
+        Ok(())
+    }
+
+    /// XA transactions are decided upon later, perhaps in another file: not published.
+    pub(super) fn refuse_xa(&self) -> Result<(), Error> {
+        let remedy = "Use ordinary transactions for the selected tables, or exclude the tables with select.exclude_tables.";
+        if self.decoder.transaction().is_xa {
+            return Err(self.not_publishable("an XA transaction", remedy));
+        }
+        Ok(())
+    }
+
+    /// A transaction that never happened is dropped by the next run, unless consumers have seen a part of it. Whether
+    /// a part that this run has handed over was committed, the next run knows.
+    fn rolled_back(&self, error: DecodeError) -> Error {
+        match (&self.resumed, error.kind) {
+            (Some(split), DecodeErrorKind::DeadTransaction { first, .. })
+                if split.identity.is(self.decoder.transaction()) =>
+            {
+                let id = split.id.clone();
+                Error::PublishedAndRolledBack { id, first }
+            }
+            (_, kind) => DecodeError { kind, ..error }.into(),
+        }
+    }
+
+    pub(super) fn not_publishable(&self, what: &'static str, remedy: &'static str) -> Error {
+        Error::NotPublishable {
+            what,
+            at: self.decoder.at().clone(),
+            remedy,
+        }
+    }
+}
