@@ -288,13 +288,11 @@ const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or 
 
 fn decode(kind: &DecodeErrorKind) -> Verdict {
     match kind {
-        DecodeErrorKind::Checksum | DecodeErrorKind::Length { .. } | DecodeErrorKind::Truncated => {
-            halt(
-                "Check the binlog file on the server with mysqlbinlog --verify-binlog-checksum; if it is whole there, start again: the event was damaged on its way.",
-            )
-        }
-        DecodeErrorKind::CompressedTransaction => halt(
-            "Run SET GLOBAL binlog_transaction_compression=OFF on the server; transactions that are compressed already cannot be read by this version.",
+        DecodeErrorKind::Checksum
+        | DecodeErrorKind::Length { .. }
+        | DecodeErrorKind::Truncated
+        | DecodeErrorKind::CompressedTransaction => halt(
+            "Check the binlog file on the server with mysqlbinlog --verify-binlog-checksum; if it is whole there, start again: the event was damaged on its way.",
         ),
         DecodeErrorKind::Incident => halt(
             "The server lost changes that are in no binlog. Compare the tables with what was published, then start anew: delete the state topic and the task's data topics.",

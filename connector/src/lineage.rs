@@ -172,7 +172,7 @@ async fn read_transaction<D: Dump>(
                 Ok(Joined::Event(event)) => {
                     decoder.event(event)?;
                 }
-                Ok(Joined::Skipped(header)) => decoder.skipped(&header),
+                Ok(Joined::Skipped(header)) => decoder.skipped(&header)?,
                 Ok(Joined::Pending) => {}
                 Err(kind) => return Err(decoder.failed(kind).into()),
             }

@@ -54,8 +54,8 @@ pub enum DecodeErrorKind {
     /// The server lost events.
     #[error("it is an INCIDENT_EVENT: the server says that it lost events")]
     Incident,
-    /// Compressed transactions are not read.
-    #[error("it is a compressed transaction (binlog_transaction_compression=ON)")]
+    /// The events of a compressed transaction are not those that it should have.
+    #[error("the events of the compressed transaction before it are not whole")]
     CompressedTransaction,
     /// Rows without BEGIN.
     #[error("it belongs into a transaction, but none has begun")]

@@ -7,6 +7,7 @@
 mod checksum;
 mod error;
 mod join;
+mod payload;
 mod rows;
 mod table_map;
 
@@ -16,6 +17,7 @@ pub use rows::{RowsEvent, RowsKind};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
 use self::checksum::{Checksum, checked, format_checksum};
+use self::payload::Payload;
 use crate::event::{EventHeader, EventType, HEADER_LEN};
 use crate::input::{Input, Truncated};
 use crate::position::{FileOffset, Gtid, GtidSource, Position, Uuid};
@@ -105,6 +107,8 @@ pub struct Decoder {
     /// Transactions that are known to have no end.
     dead: Vec<DeadTransaction>,
     checksum: Checksum,
+    /// The compressed transaction whose events are being read.
+    payload: Option<Payload>,
 }
 
 impl Decoder {
@@ -121,6 +125,7 @@ impl Decoder {
             previous: Transaction::default(),
             dead: Vec::new(),
             checksum: Checksum::Unknown,
+            payload: None,
         }
     }
 
@@ -203,6 +208,7 @@ impl Decoder {
                 is: bytes.len(),
             }));
         }
+        self.unpack(&header).map_err(|kind| self.error(kind))?;
         let end = self.locate(&header);
         let body = self.verified_body(&header, bytes)?;
         let item = self
@@ -213,9 +219,31 @@ impl Decoder {
     }
 
     /// Takes note of an event of which only the header was kept: see [`Joined::Skipped`].
-    pub fn skipped(&mut self, header: &EventHeader) {
+    ///
+    /// # Errors
+    /// A [`DecodeError`] if it is out of order.
+    pub fn skipped(&mut self, header: &EventHeader) -> Result<(), DecodeError> {
+        self.unpack(header).map_err(|kind| self.error(kind))?;
         let end = self.locate(header);
+        if header.event_type == EventType::TransactionPayload {
+            self.payload = Some(Payload::unread(end.clone()));
+        }
         self.settle(header, end);
+        Ok(())
+    }
+
+    /// Tells the events of a compressed transaction from the one that follows it, before which all must have come.
+    fn unpack(&mut self, header: &EventHeader) -> Result<(), DecodeErrorKind> {
+        match &mut self.payload {
+            Some(payload) if Payload::holds(header) => payload.take(header),
+            Some(payload) if !payload.is_complete() || self.state != State::Outside => {
+                Err(DecodeErrorKind::CompressedTransaction)
+            }
+            Some(_) | None => {
+                self.payload = None;
+                Ok(())
+            }
+        }
     }
 
     /// Outside of a transaction each event in the file moves the place from which one can resume.
@@ -246,6 +274,9 @@ impl Decoder {
     fn locate(&mut self, header: &EventHeader) -> FileOffset {
         let file = self.at.file.clone();
         let is_heartbeat = header.event_type == EventType::Heartbeat;
+        if let Some(payload) = &self.payload {
+            return payload.end.clone();
+        }
         if header.is_artificial() || is_heartbeat || header.end == 0 {
             return FileOffset {
                 file,
@@ -268,6 +299,9 @@ impl Decoder {
         bytes: &'a [u8],
     ) -> Result<&'a [u8], DecodeError> {
         let whole = bytes.get(HEADER_LEN..).unwrap_or_default();
+        if self.payload.is_some() {
+            return Ok(whole);
+        }
         if header.event_type == EventType::FormatDescription {
             self.checksum = format_checksum(whole).map_err(|kind| self.error(kind))?;
             // A format description always carries a checksum, whatever the algorithm (WL#2540).
@@ -318,7 +352,10 @@ impl Decoder {
             }
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),
-            EventType::TransactionPayload => Err(DecodeErrorKind::CompressedTransaction),
+            EventType::TransactionPayload => {
+                self.payload = Some(Payload::read(body, end.clone())?);
+                Ok(Item::Nothing)
+            }
             EventType::Incident => Err(DecodeErrorKind::Incident),
             EventType::Unknown(number) => Err(DecodeErrorKind::UnknownEvent { number }),
             EventType::Stop => self.outside("STOP_EVENT").map(|()| Item::NewFile),

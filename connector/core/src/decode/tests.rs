@@ -388,14 +388,14 @@ fn a_skipped_event_moves_like_one_that_was_read() {
     let mut stream = Followed::new(file_position(200), true);
     let event = stream.stream.event(29, b"\x05quiet");
     let header = EventHeader::read(&mut Input::new(&event)).unwrap();
-    stream.decoder.skipped(&header);
+    stream.decoder.skipped(&header).unwrap();
     assert_eq!(stream.decoder.at().offset, 200);
     assert_eq!(stream.decoder.position().at().offset, stream.stream.offset);
     stream.check(GTID, &gtid(1), "begin", false);
     let before = stream.decoder.position().clone();
     let event = stream.stream.event(29, b"\x05quiet");
     let header = EventHeader::read(&mut Input::new(&event)).unwrap();
-    stream.decoder.skipped(&header);
+    stream.decoder.skipped(&header).unwrap();
     assert_eq!(stream.decoder.position(), &before);
 }
 
@@ -543,7 +543,7 @@ fn an_event_of_an_unknown_number_is_refused_unless_the_server_marks_it() {
         assert_eq!(stream.raw(&event), Ok("-".into()));
         assert_eq!(stream.decoder.position().at().offset, stream.stream.offset);
     }
-    refused(&[], 40, b"x", DecodeErrorKind::CompressedTransaction);
+    refused(&[], 40, b"x", DecodeErrorKind::Truncated);
     refused(&[], 26, b"x", DecodeErrorKind::Incident);
 }
 
@@ -1229,4 +1229,123 @@ fn unknown_numbers_and_names_agree() {
         (header.timestamp, header.server_id),
         (testing::TIME, testing::SERVER)
     );
+}
+
+mod compressed {
+    //! The events of a compressed transaction follow it without a place of their own and without checksums.
+
+    use super::*;
+
+    const PAYLOAD: u8 = 40;
+
+    /// An event as it comes out of a payload.
+    fn inner(event_type: u8, body: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(19 + body.len()).unwrap();
+        let head = [
+            &testing::TIME.to_le_bytes()[..],
+            &[event_type],
+            &testing::SERVER.to_le_bytes(),
+            &size.to_le_bytes(),
+            &[0; 4],
+            &[8, 0],
+        ];
+        [&head.concat()[..], body].concat()
+    }
+
+    fn events() -> Vec<Vec<u8>> {
+        vec![
+            inner(QUERY, &query("BEGIN")),
+            inner(TABLE_MAP, &map()),
+            inner(WRITE, &rows(false)),
+            inner(XID, &number(9, 8)),
+        ]
+    }
+
+    /// What is before the compressed bytes: their algorithm, and how many bytes the events have.
+    fn header(size: usize) -> Vec<u8> {
+        let size = u16::try_from(size).unwrap().to_le_bytes();
+        [&[2, 1, 0, 3, 3, 252][..], &size, &[1, 1, 9, 0], b"zstd"].concat()
+    }
+
+    fn size(events: &[Vec<u8>]) -> usize {
+        events.iter().map(Vec::len).sum()
+    }
+
+    fn opened(checksum: bool, size: usize) -> Followed {
+        let mut stream = Followed::new(gtid_position("U:1-4", 157), checksum);
+        stream.check(GTID, &gtid(5), "begin", false);
+        stream.check(PAYLOAD, &header(size), "-", false);
+        stream
+    }
+
+    #[test]
+    fn they_are_a_transaction_at_the_place_of_the_event_that_held_them() {
+        for checksum in [true, false] {
+            let mut stream = opened(checksum, size(&events()));
+            let (at, end) = (stream.decoder.at().clone(), stream.decoder.end());
+            let mut names = Vec::new();
+            for event in events() {
+                let (_, item) = stream.decoder.event(&event).unwrap();
+                names.push(name(&item));
+                assert_eq!(
+                    (stream.decoder.at(), stream.decoder.end()),
+                    (&at, end.clone())
+                );
+            }
+            assert_eq!(names, ["-", "map 117=shop.t", "Write 117", "Commit"]);
+            assert_eq!(stream.decoder.position().at(), &end);
+            let set = stream.decoder.position().gtid_set().unwrap().to_string();
+            assert_eq!(set, format!("{UUID}:1-5"));
+            // Another one follows, with its place and its checksum.
+            stream.check(GTID, &gtid(6), "begin", false);
+        }
+    }
+
+    #[test]
+    fn one_that_is_missing_or_too_much_is_found() {
+        let whole = size(&events());
+        for (said, given) in [(whole, 3), (whole, 0), (whole + 1, 4), (whole - 1, 4)] {
+            let mut stream = opened(true, said);
+            let mut result = Ok(());
+            for event in events().iter().take(given) {
+                result = stream.decoder.event(event).map(drop);
+            }
+            let next = stream.stream.event(GTID, &gtid(6));
+            let result = result.and_then(|()| stream.decoder.event(&next).map(drop));
+            let error = result.unwrap_err().kind;
+            assert_eq!(
+                error,
+                DecodeErrorKind::CompressedTransaction,
+                "{said} {given}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_payload_that_was_not_kept_must_end_its_transaction_all_the_same() {
+        for given in [4, 3, 0] {
+            let mut stream = Followed::new(gtid_position("U:1-4", 157), true);
+            stream.check(GTID, &gtid(5), "begin", false);
+            let event = stream.stream.event(PAYLOAD, &header(9));
+            let header = EventHeader::read(&mut Input::new(&event)).unwrap();
+            stream.decoder.skipped(&header).unwrap();
+            for event in events().iter().take(given) {
+                stream.decoder.event(event).unwrap();
+            }
+            let next = stream.stream.event(GTID, &gtid(6));
+            let result = stream.decoder.event(&next).map(|(_, item)| name(&item));
+            assert_eq!(result.is_ok(), given == 4, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_header_is_refused() {
+        let whole = header(9);
+        for len in 0..10 {
+            let mut stream = Followed::new(gtid_position("U:1-4", 157), true);
+            stream.check(GTID, &gtid(5), "begin", false);
+            let result = stream.next(PAYLOAD, &whole[..len]);
+            assert_eq!(result.unwrap_err(), DecodeErrorKind::Truncated, "{len}");
+        }
+    }
 }

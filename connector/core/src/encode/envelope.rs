@@ -50,6 +50,10 @@ pub struct Encoder {
     key: Vec<u8>,
     other_key: Vec<u8>,
     source: Vec<u8>,
+    /// Where the rows lie that were encoded last, and how many there were: the events of a compressed transaction
+    /// share one place.
+    place: FileOffset,
+    rows_there: i64,
     notes_before: ImageNotes,
     notes_after: ImageNotes,
 }
@@ -72,6 +76,8 @@ impl Encoder {
             key: Vec::new(),
             other_key: Vec::new(),
             source: Vec::new(),
+            place: FileOffset::default(),
+            rows_there: 0,
             notes_before: ImageNotes::default(),
             notes_after: ImageNotes::default(),
         }
@@ -125,7 +131,10 @@ impl Encoder {
         };
         let (before, after) = (image(event.before()), image(event.after()));
         let mut input = Input::new(event.images);
-        let mut row = 0;
+        let mut row = match self.place == *source.at {
+            true => self.rows_there,
+            false => 0,
+        };
         while !input.is_empty() {
             let mut at = Row {
                 plan,
@@ -146,6 +155,8 @@ impl Encoder {
             row += 1;
         }
         self.current.count(&plan.name, counts);
+        self.place.clone_from(source.at);
+        self.rows_there = row;
         self.shrink();
         let made = batch.records() - records;
         self.current.has_new |= made > 0;
@@ -461,7 +472,7 @@ impl Encoder {
 struct Row<'a> {
     plan: &'a TablePlan,
     source: &'a RowsSource<'a>,
-    /// Its number in the event, from 0.
+    /// Its number among the rows at that place of the binlog, from 0.
     number: i64,
     /// How its images are packed.
     before: Image<'a>,

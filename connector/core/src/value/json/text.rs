@@ -52,16 +52,16 @@ pub(super) fn write_double(number: f64, out: &mut Vec<u8>) -> Result<(), ValueEr
     if number.is_sign_negative() {
         out.push(b'-');
     }
-    let scientific = format!("{:e}", number.abs());
-    let (mantissa, exponent) = scientific.split_once('e').ok_or(ValueError::Json)?;
-    let exponent: i32 = exponent.parse().map_err(|_| ValueError::Json)?;
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let point = if number == 0.0 { 1 } else { exponent + 1 };
-    if !(-PLAIN_ZEROS_MAX..=PLAIN_DIGITS_MAX).contains(&point) {
-        write_display(format_args!("{mantissa}e{exponent}"), out);
+    let (digits, point) = shortest(number.abs())?;
+    let count = i32::try_from(digits.len()).map_err(|_| ValueError::Json)?;
+    // One digit behind the point is shown, however many there are before it.
+    let is_plain = point >= -PLAIN_ZEROS_MAX && (point <= PLAIN_DIGITS_MAX || count > point);
+    if !is_plain {
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        write_display(format_args!("{first}{dot}{rest}e{}", point - 1), out);
         return Ok(());
     }
-    let count = i32::try_from(digits.len()).map_err(|_| ValueError::Json)?;
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or_default());
     if point <= 0 {
         write_display(format_args!("0.{}{digits}", zeros(-point)), out);
@@ -72,6 +72,23 @@ pub(super) fn write_double(number: f64, out: &mut Vec<u8>) -> Result<(), ValueEr
         write_display(format_args!("{whole}.{fraction}"), out);
     }
     Ok(())
+}
+
+/// The fewest digits that stand for a number, and how many of them are before the point. Where two are as near, the
+/// even one is taken, as the server does; the standard library takes the other.
+fn shortest(number: f64) -> Result<(String, i32), ValueError> {
+    let text = serde_json::to_string(&number).map_err(|_| ValueError::Json)?;
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i32 = exponent.parse().map_err(|_| ValueError::Json)?;
+    let all = format!("{whole}{fraction}");
+    let significant = all.trim_start_matches('0');
+    let zeros = i32::try_from(all.len() - significant.len()).map_err(|_| ValueError::Json)?;
+    let before = i32::try_from(whole.len()).map_err(|_| ValueError::Json)?;
+    match significant.trim_end_matches('0') {
+        "" => Ok(("0".to_owned(), 1)),
+        digits => Ok((digits.to_owned(), before - zeros + exponent)),
+    }
 }
 
 /// A value of a type that JSON does not have.

@@ -1,0 +1,64 @@
+//! TRANSACTION_PAYLOAD events: the events of a source transaction, compressed as one (`binlog_transaction_compression`).
+//!
+//! Whoever reads the connection has inflated them: they follow the event one by one, without a place of their own and
+//! without checksums. The event says how many bytes they have together, so that none of them is missing unnoticed.
+//! Format: MySQL source, `libs/mysql/binlog/event/control_events.h` (`Transaction_payload_event`): fields of a number, a
+//! length and a value, up to the number 0.
+
+use super::error::DecodeErrorKind;
+use crate::event::EventHeader;
+use crate::input::Input;
+use crate::position::FileOffset;
+
+/// A payload whose events are being read.
+#[derive(Debug)]
+pub(super) struct Payload {
+    /// Where the event that held them ends: that is the place after each of them.
+    pub(super) end: FileOffset,
+    /// Bytes of the events that are still to come; `None` where that was not read.
+    left: Option<u64>,
+}
+
+const FIELD_END: u64 = 0;
+const FIELD_UNCOMPRESSED_SIZE: u64 = 3;
+
+impl Payload {
+    pub(super) fn read(mut body: Input<'_>, end: FileOffset) -> Result<Self, DecodeErrorKind> {
+        let mut left = None;
+        loop {
+            let field = body.length_encoded()?;
+            if field == FIELD_END {
+                return Ok(Self { end, left });
+            }
+            let mut value = Input::new(body.length_encoded_bytes()?);
+            if field == FIELD_UNCOMPRESSED_SIZE {
+                left = Some(value.length_encoded()?);
+            }
+        }
+    }
+
+    /// One whose event was passed over, as it was too large to be kept.
+    pub(super) fn unread(end: FileOffset) -> Self {
+        Self { end, left: None }
+    }
+
+    /// True for an event that was in a payload.
+    pub(super) fn holds(header: &EventHeader) -> bool {
+        header.end == 0 && !header.is_artificial()
+    }
+
+    /// Takes note of one of its events.
+    pub(super) fn take(&mut self, header: &EventHeader) -> Result<(), DecodeErrorKind> {
+        if let Some(left) = &mut self.left {
+            *left = left
+                .checked_sub(u64::from(header.size))
+                .ok_or(DecodeErrorKind::CompressedTransaction)?;
+        }
+        Ok(())
+    }
+
+    /// True unless some of its events are missing.
+    pub(super) fn is_complete(&self) -> bool {
+        self.left.is_none_or(|left| left == 0)
+    }
+}
