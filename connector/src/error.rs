@@ -9,6 +9,7 @@ use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{DefinitionError, RowsError};
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::state::StateError;
+use binlog_bridge_core::value::ValueError;
 
 use crate::catalog::CatalogError;
 use crate::registry::{RegistryError, RegistryErrorKind};
@@ -346,6 +347,12 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
             "Raise limits.record_bytes_max, and max.message.bytes of the topic and message.max.bytes of the brokers with it, or exclude the table with select.exclude_tables.",
         ),
         EncodeErrorKind::Split(_) => halt(SPLIT_REMEDY),
+        EncodeErrorKind::Value {
+            kind: ValueError::Text,
+            ..
+        } => halt(
+            "Mend the row on the server: its bytes are not text of the column's character set, or have no place in Unicode. To pass over it, exclude the table with select.exclude_tables.",
+        ),
         EncodeErrorKind::Value { .. }
         | EncodeErrorKind::ColumnCount { .. }
         | EncodeErrorKind::Truncated

@@ -95,9 +95,11 @@ fn name_again(fields: &mut [Value]) {
         let Some(field_type) = field.get_mut("type") else {
             continue;
         };
-        let place = match field_type {
-            Value::Array(branches) => branches.iter_mut().find(|branch| branch.is_object()),
-            single => Some(single),
+        let place = if field_type.is_array() {
+            let branches = field_type.as_array_mut();
+            branches.and_then(|branches| branches.iter_mut().find(|branch| branch.is_object()))
+        } else {
+            Some(field_type)
         };
         if let Some(record) = place.filter(|place| place["name"] == GEOMETRY_RECORD) {
             if is_defined {

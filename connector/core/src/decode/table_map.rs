@@ -231,32 +231,6 @@ fn read_optional(
                     column.collation = Some(value.length_encoded()?);
                 }
             }
-            field::MEMBERS_DEFAULT_CHARSET => read_default_charset(value, columns, has_members)?,
-            field::MEMBERS_COLUMN_CHARSET => {
-                for column in of(columns, has_members) {
-                    column.collation = Some(value.length_encoded()?);
-                }
-            }
-            field::SET_MEMBERS | field::ENUM_MEMBERS => {
-                let wanted = if number == field::SET_MEMBERS {
-                    t::SET
-                } else {
-                    t::ENUM
-                };
-                for column in of(columns, |column| real_type(column) == wanted) {
-                    column.members = Some(read_members(&mut value)?);
-                }
-            }
-            field::GEOMETRY_TYPE => {
-                for column in of(columns, |column| column.type_number == t::GEOMETRY) {
-                    column.geometry_type = Some(value.length_encoded()?);
-                }
-            }
-            field::VECTOR_DIMENSIONS => {
-                for column in of(columns, |column| column.type_number == t::VECTOR) {
-                    column.dimensions = u32::try_from(value.length_encoded()?).ok();
-                }
-            }
             field::VISIBILITY => {
                 for (index, column) in columns.iter_mut().enumerate() {
                     column.visible = highest_first(&value, index)?;
@@ -283,10 +257,48 @@ fn read_optional(
                 }
             }
             // Fields of later servers add to what is known; they do not change it.
-            _ => {}
+            _ => read_of_kind(number, value, columns)?,
         }
     }
     Ok(key)
+}
+
+/// Reads a field about columns of one kind.
+fn read_of_kind(
+    number: u8,
+    mut value: Input<'_>,
+    columns: &mut [ColumnMetadata],
+) -> Result<(), DecodeErrorKind> {
+    match number {
+        field::MEMBERS_DEFAULT_CHARSET => read_default_charset(value, columns, has_members)?,
+        field::MEMBERS_COLUMN_CHARSET => {
+            for column in of(columns, has_members) {
+                column.collation = Some(value.length_encoded()?);
+            }
+        }
+        field::SET_MEMBERS | field::ENUM_MEMBERS => {
+            let wanted = if number == field::SET_MEMBERS {
+                t::SET
+            } else {
+                t::ENUM
+            };
+            for column in of(columns, |column| real_type(column) == wanted) {
+                column.members = Some(read_members(&mut value)?);
+            }
+        }
+        field::GEOMETRY_TYPE => {
+            for column in of(columns, |column| column.type_number == t::GEOMETRY) {
+                column.geometry_type = Some(value.length_encoded()?);
+            }
+        }
+        field::VECTOR_DIMENSIONS => {
+            for column in of(columns, |column| column.type_number == t::VECTOR) {
+                column.dimensions = u32::try_from(value.length_encoded()?).ok();
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The columns of a kind, in the table's order.

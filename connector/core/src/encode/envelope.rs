@@ -387,8 +387,18 @@ impl Encoder {
             );
             return push(row, &self.key, &self.value, self.record_bytes_max, batch);
         }
-        // Another key is another entity: the old one is deleted, the new one created.
-        begin_value(&mut self.other, plan);
+        self.move_key(row, middle, batch)
+    }
+
+    /// Another key is another entity: the old one is deleted, the new one created. Both images are in the value, parted
+    /// at `middle`.
+    fn move_key(
+        &mut self,
+        row: &mut Row<'_>,
+        middle: usize,
+        batch: &mut Batch,
+    ) -> Result<(), EncodeErrorKind> {
+        begin_value(&mut self.other, row.plan);
         self.other.push(BRANCH_0);
         self.other
             .extend_from_slice(self.value.get(middle..).unwrap_or_default());

@@ -85,6 +85,13 @@ pub(super) struct Image<'a> {
     pub(super) has_changes: bool,
 }
 
+impl Image<'_> {
+    /// Where in the event the rest of an input begins.
+    fn place(&self, rest: &Input<'_>) -> usize {
+        self.event.len().saturating_sub(rest.rest().len())
+    }
+}
+
 impl TablePlan {
     /// The plan for a definition whose schemas are registered. Widened, it takes images that lack columns.
     ///
@@ -203,9 +210,8 @@ impl TablePlan {
             if image.present.is_some_and(|present| !bit(present, index)) {
                 let start = out.len();
                 step.write_unset(before, out)?;
-                match step.key_slot.and_then(|slot| notes.key_spans.get_mut(slot)) {
-                    Some(span) => *span = (start, out.len()),
-                    None => notes.unset.push(index),
+                if !step.note_key(start, out.len(), notes) {
+                    notes.unset.push(index);
                 }
                 continue;
             }
@@ -218,33 +224,21 @@ impl TablePlan {
             let branch = out.len();
             out.extend(step.branches.value());
             let start = out.len();
-            let place = image.event.len().saturating_sub(input.rest().len());
+            let before_value = image.place(input);
             let copied = match changes {
                 true => step.copy_changed(document(index, image, before), input, out)?,
                 false => step.column_type.copy(input, out),
             };
             if image.has_changes && step.column_type == ColumnType::Json {
-                let end = image.event.len().saturating_sub(input.rest().len());
-                notes.documents.push((index, place, end));
+                let place = (index, before_value, image.place(input));
+                notes.documents.push(place);
             }
-            match copied {
-                Ok(Written::Value) => {}
-                Ok(Written::Invalid) => {
-                    step.refuse_invalid_key()?;
-                    out.truncate(branch);
-                    out.extend(step.branches.null());
-                    notes.invalid.push(index);
-                }
-                Err(kind) => {
-                    return Err(EncodeErrorKind::Value {
-                        column: step.column.clone(),
-                        kind,
-                    });
-                }
+            if step.is_invalid(copied)? {
+                out.truncate(branch);
+                out.extend(step.branches.null());
+                notes.invalid.push(index);
             }
-            if let Some(span) = step.key_slot.and_then(|slot| notes.key_spans.get_mut(slot)) {
-                *span = (start, out.len());
-            }
+            step.note_key(start, out.len(), notes);
         }
         Ok(())
     }
@@ -385,12 +379,33 @@ impl Step {
         }
     }
 
-    fn refuse_invalid_key(&self) -> Result<(), EncodeErrorKind> {
-        match self.key_slot {
-            Some(_) => Err(EncodeErrorKind::InvalidKey {
-                column: self.column.clone(),
+    /// True if the value is one that Avro cannot hold.
+    #[inline]
+    fn is_invalid(&self, copied: Result<Written, ValueError>) -> Result<bool, EncodeErrorKind> {
+        let column = || self.column.clone();
+        match copied {
+            Ok(Written::Value) => Ok(false),
+            Ok(Written::Invalid) if self.key_slot.is_some() => {
+                Err(EncodeErrorKind::InvalidKey { column: column() })
+            }
+            Ok(Written::Invalid) => Ok(true),
+            Err(kind) => Err(EncodeErrorKind::Value {
+                column: column(),
+                kind,
             }),
-            None => Ok(()),
+        }
+    }
+
+    /// Keeps the place of a value of the key; false for other columns.
+    #[inline]
+    fn note_key(&self, start: usize, end: usize, notes: &mut ImageNotes) -> bool {
+        let span = self.key_slot.and_then(|slot| notes.key_spans.get_mut(slot));
+        match span {
+            Some(span) => {
+                *span = (start, end);
+                true
+            }
+            None => false,
         }
     }
 }

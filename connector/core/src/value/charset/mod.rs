@@ -134,14 +134,16 @@ impl Charset {
     /// Whether the bytes are text of the character set and so of UTF-8; none if its text is not UTF-8.
     #[inline]
     fn as_utf8(self, bytes: &[u8]) -> Option<bool> {
-        match self {
-            Self::Utf8mb4 => Some(std::str::from_utf8(bytes).is_ok()),
+        if self == Self::Utf8mb4 {
+            Some(std::str::from_utf8(bytes).is_ok())
+        } else if self == Self::Utf8mb3 {
             // A character of four bytes begins with 0xf0 or more, which no other byte of UTF-8 has.
-            Self::Utf8mb3 => {
-                Some(std::str::from_utf8(bytes).is_ok() && bytes.iter().all(|byte| *byte < 0xf0))
-            }
-            Self::Ascii => Some(bytes.is_ascii()),
-            _ => None,
+            let is_short = bytes.iter().all(|byte| *byte < 0xf0);
+            Some(is_short && std::str::from_utf8(bytes).is_ok())
+        } else if self == Self::Ascii {
+            Some(bytes.is_ascii())
+        } else {
+            None
         }
     }
 
