@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import select
 import subprocess
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.connector import command_line, environment
+from harness.connector import binary, command_line, environment
 from harness.reader import Event, read_state
 from harness.task import Task
 
@@ -123,3 +124,29 @@ def test_probes_and_metrics_answer(orders: Task):
     assert connector.output("out").read_bytes() == b"", "run prints on stdout"
     for line in connector.stderr().splitlines():
         json.loads(line)
+
+
+def test_decode_prints_the_rows_of_a_binlog_file_without_any_server():
+    golden = pathlib.Path(__file__).resolve().parents[1] / "golden"
+    done = decode(golden / "numbers.binlog", golden / "texts.binlog")
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = [json.loads(line) for name in ("numbers", "texts") for line in (golden / f"{name}.jsonl").read_text().splitlines()]
+    printed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [{name: line[name] for name in wanted} for line, wanted in zip(printed, expected, strict=True)] == expected
+    only = decode("--database", "texts", golden / "numbers.binlog", golden / "texts.binlog")
+    assert {json.loads(line)["table"] for line in only.stdout.splitlines()} == {"texts.texts", "texts.binaries"}
+
+
+def test_decode_says_what_is_wrong_with_a_file(tmp_path: pathlib.Path):
+    whole = (pathlib.Path(__file__).resolve().parents[1] / "golden" / "numbers.binlog").read_bytes()
+    damaged = whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:]
+    for content, words in ((b"not a binlog", "no binlog file"), (b"", "no binlog file"), (whole[:3000], "ends inside"), (damaged, "checksum")):
+        (tmp_path / "file").write_bytes(content)
+        done = decode(tmp_path / "file")
+        assert done.returncode == 1 and words in done.stderr and "panicked" not in done.stderr, done.stderr
+    missing = decode(tmp_path / "missing")
+    assert missing.returncode == 1 and "missing" in missing.stderr
+
+
+def decode(*arguments: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([binary(), "decode", *arguments], capture_output=True, text=True, timeout=30)

@@ -116,6 +116,12 @@ impl EventHeader {
         })
     }
 
+    /// The header that bytes begin with; `None` if there are too few.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        Self::read(&mut Input::new(bytes)).ok()
+    }
+
     /// True if the event is not in the binlog.
     #[must_use]
     pub fn is_artificial(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The commands, and what they print.
 
+pub mod decode;
 mod demo;
 mod logs;
 mod offsets;
@@ -43,6 +44,11 @@ enum Command {
         after_help = "Example: binlog-bridge tail --config shop.yaml --no-follow shop.shop.orders"
     )]
     Tail(tail::Arguments),
+    /// Print the rows of binlog files as JSON lines, without any server
+    #[command(
+        after_help = "The binlog must have been written with binlog_row_metadata=FULL.\n\nExample: binlog-bridge decode binlog.000007"
+    )]
+    Decode(decode::Arguments),
     /// Make a small shop on a server, follow it, and print its events
     #[command(after_help = "`make demo` starts the three servers first.")]
     Demo(demo::Arguments),
@@ -127,6 +133,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 command: OffsetsCommand::Show { config },
             } => offsets::show(&config.path).await,
             Command::Tail(arguments) => tail::tail(&arguments).await,
+            Command::Decode(arguments) => decode::decode(&arguments),
             Command::Demo(arguments) => Box::pin(demo::demo(&arguments)).await,
         }
     });

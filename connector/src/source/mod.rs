@@ -3,6 +3,7 @@
 pub mod client;
 mod dump;
 pub mod error;
+pub mod file;
 pub mod mysql;
 
 pub use dump::{Dump, Survey};

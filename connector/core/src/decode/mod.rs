@@ -14,6 +14,7 @@ mod table_map;
 
 pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
 pub use join::{Joined, Joiner};
+pub use payload::{Packed, packed_events};
 pub use rows::{RowsEvent, RowsKind};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 

@@ -20,21 +20,52 @@ pub(super) struct Payload {
 }
 
 const FIELD_END: u64 = 0;
+const FIELD_COMPRESSION: u64 = 2;
 const FIELD_UNCOMPRESSED_SIZE: u64 = 3;
+/// Of the field of the compression: ZSTD.
+const COMPRESSION_ZSTD: u64 = 0;
+
+/// The events of a compressed transaction as they are in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed<'a> {
+    /// True if the bytes are compressed with zstd; else they are the events themselves.
+    pub is_zstd: bool,
+    /// Bytes of the events, one after another.
+    pub size: Option<u64>,
+    /// What follows the fields.
+    pub bytes: &'a [u8],
+}
+
+/// Reads the body of a TRANSACTION_PAYLOAD event; a checksum may be left at its end.
+///
+/// # Errors
+/// If the fields are damaged.
+pub fn packed_events(body: &[u8]) -> Result<Packed<'_>, DecodeErrorKind> {
+    let mut body = Input::new(body);
+    let (mut size, mut is_zstd) = (None, false);
+    loop {
+        let field = body.length_encoded()?;
+        if field == FIELD_END {
+            let bytes = body.rest();
+            return Ok(Packed {
+                is_zstd,
+                size,
+                bytes,
+            });
+        }
+        let mut value = Input::new(body.length_encoded_bytes()?);
+        match field {
+            FIELD_COMPRESSION => is_zstd = value.length_encoded()? == COMPRESSION_ZSTD,
+            FIELD_UNCOMPRESSED_SIZE => size = Some(value.length_encoded()?),
+            _ => {}
+        }
+    }
+}
 
 impl Payload {
-    pub(super) fn read(mut body: Input<'_>, end: FileOffset) -> Result<Self, DecodeErrorKind> {
-        let mut left = None;
-        loop {
-            let field = body.length_encoded()?;
-            if field == FIELD_END {
-                return Ok(Self { end, left });
-            }
-            let mut value = Input::new(body.length_encoded_bytes()?);
-            if field == FIELD_UNCOMPRESSED_SIZE {
-                left = Some(value.length_encoded()?);
-            }
-        }
+    pub(super) fn read(body: Input<'_>, end: FileOffset) -> Result<Self, DecodeErrorKind> {
+        let left = packed_events(body.rest())?.size;
+        Ok(Self { end, left })
     }
 
     /// One whose event was passed over, as it was too large to be kept.

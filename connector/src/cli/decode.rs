@@ -1,0 +1,301 @@
+//! `decode`: the rows of binlog files as JSON lines, without any server. They go through the decoder and the encoder
+//! that the stream uses, so that what is printed is what would be published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use apache_avro::Schema;
+use binlog_bridge_core::avro::{SchemaNames, key_schema, value_schema};
+use binlog_bridge_core::decode::{Decoder, Item, RowsEvent, Statement};
+use binlog_bridge_core::encode::{
+    Batch, Destination, Encoder, RowsSource, TablePlan, TopicPartition, TransactionsTopic,
+};
+use binlog_bridge_core::event::EventHeader;
+use binlog_bridge_core::position::{FileOffset, Position};
+use binlog_bridge_core::schema::{Lookup, StatementEffect, TableDefinition, Tables, effect};
+use binlog_bridge_core::selection::{Selection, TableName};
+use serde_json::{Map, Value, json};
+
+use super::{Failure, render};
+use crate::source::file::BinlogFile;
+use crate::subjects::parse_schema;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Binlog files, oldest first
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Only tables of this database; may be given several times
+    #[arg(long = "database", value_name = "NAME")]
+    databases: Vec<String>,
+}
+
+/// The server's own databases.
+const SYSTEM_DATABASES: [&str; 4] = ["mysql", "sys", "performance_schema", "information_schema"];
+
+pub(super) fn decode(arguments: &Arguments) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for file in &arguments.files {
+        match print_file(file, &arguments.databases, &mut out) {
+            Ok(()) => {}
+            // Whoever read the lines has seen enough.
+            Err(error) if is_closed(&error) => return Ok(()),
+            Err(error) => {
+                // What was decoded before is shown.
+                let _unless_closed = out.flush();
+                return Err(Failure::other(format!("{}: {error:#}", file.display())));
+            }
+        }
+    }
+    out.flush().map_err(Failure::other)
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Prints the rows of a file, one JSON object in a line. Without databases those of all but the server's own.
+///
+/// # Errors
+/// What would stop the stream: damage, rows that cannot be published, changes that are logged as statements.
+pub fn print_file(path: &Path, databases: &[String], out: &mut dyn Write) -> anyhow::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let at = FileOffset {
+        file: name.into_owned(),
+        offset: 4,
+    };
+    let databases = match databases {
+        [] => databases_in(path, &at)?,
+        some => some.iter().cloned().collect(),
+    };
+    let mut printer = Printer::new(at, databases);
+    for event in BinlogFile::open(path)? {
+        printer.event(&event?, out)?;
+    }
+    if printer.decoder.in_transaction() {
+        bail!("it ends inside of a transaction");
+    }
+    Ok(())
+}
+
+/// The databases that rows of the file are of.
+fn databases_in(path: &Path, at: &FileOffset) -> anyhow::Result<BTreeSet<String>> {
+    let mut decoder = Decoder::new(Position::File { at: at.clone() });
+    let mut found = BTreeSet::new();
+    for event in BinlogFile::open(path)? {
+        let Ok(event) = event else { break };
+        // What is wrong is said when the rows are printed up to there.
+        let Ok((_, item)) = decoder.event(&event) else {
+            break;
+        };
+        if let Item::TableMap(map) = item
+            && !SYSTEM_DATABASES.contains(&map.database)
+        {
+            found.insert(map.database.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+struct Printer {
+    decoder: Decoder,
+    tables: Tables,
+    encoder: Encoder,
+    batch: Batch,
+    definitions: BTreeMap<TableName, TableDefinition>,
+    plans: BTreeMap<TableName, Arc<TablePlan>>,
+    /// A schema's id is its place.
+    schemas: Vec<Schema>,
+}
+
+/// Stands for the task in the names of schemas.
+const TASK: &str = "decode";
+
+impl Printer {
+    fn new(at: FileOffset, databases: BTreeSet<String>) -> Self {
+        let selection = Selection {
+            databases,
+            ..Selection::default()
+        };
+        let no_marks = TransactionsTopic {
+            target: TopicPartition {
+                topic: "transactions".into(),
+                partition: 0,
+            },
+            key_schema_id: 0,
+            value_schema_id: 0,
+            ends: false,
+        };
+        Self {
+            decoder: Decoder::new(Position::File { at }),
+            tables: Tables::new(selection),
+            encoder: Encoder::new(TASK, usize::MAX, no_marks),
+            batch: Batch::default(),
+            definitions: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            schemas: Vec::new(),
+        }
+    }
+
+    fn event(&mut self, event: &[u8], out: &mut dyn Write) -> anyhow::Result<()> {
+        let (header, item) = self.decoder.event(event)?;
+        match item {
+            Item::TableMap(map) => {
+                if let Lookup::New(definition) = self.tables.table_map(&map)? {
+                    let plan = self.plan(&definition, false)?;
+                    self.tables.install(&map, plan);
+                    self.definitions.insert(definition.name.clone(), definition);
+                }
+            }
+            Item::Rows(event) => self.rows(&header, &event)?,
+            Item::Statement(statement) => self.statement(&header, &statement)?,
+            Item::End(_) => self.end()?,
+            Item::NewFile => self.tables.new_file(),
+            Item::Begin | Item::Nothing => {}
+        }
+        self.print(out)
+    }
+
+    fn rows(&mut self, header: &EventHeader, event: &RowsEvent<'_>) -> anyhow::Result<()> {
+        let Some(plan) = self.tables.plan(event.table_id)?.map(Arc::clone) else {
+            return Ok(());
+        };
+        let plan = match (
+            event.is_full() || plan.is_widened(),
+            self.definitions.get(plan.name()),
+        ) {
+            (false, Some(definition)) => {
+                let definition = definition.clone();
+                let widened = self.plan(&definition, true)?;
+                self.tables.replace(event.table_id, Arc::clone(&widened));
+                widened
+            }
+            (true, _) | (_, None) => plan,
+        };
+        let source = RowsSource {
+            server_id: header.server_id,
+            at: self.decoder.at(),
+            transaction: self.decoder.transaction(),
+        };
+        self.encoder.rows(&plan, event, &source, &mut self.batch)?;
+        Ok(())
+    }
+
+    fn statement(&mut self, header: &EventHeader, statement: &Statement<'_>) -> anyhow::Result<()> {
+        match effect(statement, self.tables.selection()) {
+            StatementEffect::None | StatementEffect::RollbackToSavepoint => {}
+            StatementEffect::Definition => self.tables.end_versions(),
+            StatementEffect::Truncate(table) => {
+                self.tables.end_versions();
+                if let Some(plan) = self.plans.get(&table) {
+                    let source = RowsSource {
+                        server_id: header.server_id,
+                        at: self.decoder.at(),
+                        transaction: self.decoder.transaction(),
+                    };
+                    self.encoder.truncate(plan, &source, &mut self.batch)?;
+                }
+            }
+            StatementEffect::Rows(table) => bail!(
+                "the event at {} changes rows of {table} by a statement (binlog_format is not ROW)",
+                self.decoder.at()
+            ),
+        }
+        match statement.ends_transaction {
+            true => self.end(),
+            false => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        let transaction = self.decoder.transaction();
+        let end = self.decoder.position().at();
+        self.encoder.end(transaction, end, &mut self.batch)?;
+        self.tables.end_transaction();
+        Ok(())
+    }
+
+    fn plan(
+        &mut self,
+        definition: &TableDefinition,
+        is_widened: bool,
+    ) -> anyhow::Result<Arc<TablePlan>> {
+        let names = SchemaNames::new(TASK, &definition.name);
+        let key_schema_id = match key_schema(&names, definition) {
+            None => None,
+            Some(key) => Some(self.schema(&key)?),
+        };
+        let value_schema_id = self.schema(&value_schema(&names, definition, is_widened)?)?;
+        let to = Destination {
+            topic: definition.name.to_string(),
+            partitions: 1,
+            key_schema_id,
+            value_schema_id,
+        };
+        let plan = Arc::new(TablePlan::new(definition, is_widened, &to)?);
+        self.plans
+            .insert(definition.name.clone(), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    fn schema(&mut self, schema: &Value) -> anyhow::Result<u32> {
+        let schema = parse_schema(&schema.to_string()).map_err(anyhow::Error::msg)?;
+        self.schemas.push(schema);
+        Ok(u32::try_from(self.schemas.len() - 1)?)
+    }
+
+    fn print(&mut self, out: &mut dyn Write) -> anyhow::Result<()> {
+        for (target, arena) in self.batch.arenas() {
+            for record in arena.records() {
+                let (key, value) = arena.get(*record).context("a record without bytes")?;
+                let key = key.map(|key| self.json(key)).transpose()?;
+                let value = self.json(value.unwrap_or_default())?;
+                let line = line(&target.topic, key, &value);
+                writeln!(out, "{line}")?;
+            }
+        }
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn json(&self, bytes: &[u8]) -> anyhow::Result<Value> {
+        let (id, datum) = render::split_frame(bytes).context("a record without a schema id")?;
+        let schema = self.schemas.get(usize::try_from(id)?);
+        Ok(render::to_json(
+            schema.context("an unknown schema")?,
+            datum,
+        )?)
+    }
+}
+
+/// What a reader looks for first stands first; lists that are empty are left out.
+fn line(table: &str, key: Option<Value>, value: &Value) -> Value {
+    let source = &value["source"];
+    let mut line = Map::new();
+    line.insert("op".to_owned(), value["op"].clone());
+    line.insert("table".to_owned(), table.into());
+    line.insert("key".to_owned(), key.unwrap_or_default());
+    for image in ["before", "after"] {
+        line.insert(image.to_owned(), value[image].clone());
+        for list in ["unset", "invalid"] {
+            let name = format!("{list}_{image}");
+            if source[&name] != json!([]) {
+                line.insert(name.clone(), source[&name].clone());
+            }
+        }
+    }
+    let at = format!(
+        "{}:{}",
+        source["file"].as_str().unwrap_or_default(),
+        source["pos"]
+    );
+    line.insert("at".to_owned(), at.into());
+    for name in ["row", "gtid", "ts_us"] {
+        line.insert(name.to_owned(), source[name].clone());
+    }
+    Value::Object(line)
+}
