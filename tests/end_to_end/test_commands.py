@@ -140,7 +140,7 @@ def test_decode_prints_the_rows_of_a_binlog_file_without_any_server():
 def test_decode_says_what_is_wrong_with_a_file(tmp_path: pathlib.Path):
     whole = (pathlib.Path(__file__).resolve().parents[1] / "golden" / "numbers.binlog").read_bytes()
     damaged = whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:]
-    for content, words in ((b"not a binlog", "no binlog file"), (b"", "no binlog file"), (whole[:3000], "ends inside"), (damaged, "checksum")):
+    for content, words in ((b"not a binlog", "no binlog file"), (b"", "no binlog file"), (whole[:3000], "ends inside"), (damaged, "CRC32")):
         (tmp_path / "file").write_bytes(content)
         done = decode(tmp_path / "file")
         assert done.returncode == 1 and words in done.stderr and "panicked" not in done.stderr, done.stderr
