@@ -153,6 +153,8 @@ def members() -> list[Column]:
         Column(f"ENUM({many})", ["1", "255", "256", "300"], TEXT),
         Column("ENUM('ä','ö') CHARACTER SET latin1", ["1", "2"], TEXT), Column("ENUM('あ') CHARACTER SET sjis", ["1"], TEXT),
         Column("SET('a','b','c')", ["''", "'a'", "'a,c'", "7"], TEXT), Column(f"SET({flags})", ["0", "1", "18446744073709551615", "9223372036854775808"], TEXT),
+        Column("ENUM('ä','🐌') CHARACTER SET utf16", ["1", "2"], TEXT), Column("SET('ä','🐌') CHARACTER SET utf32", ["3"], TEXT),
+        Column("ENUM('a','') CHARACTER SET binary", ["1", "2"], TEXT), Column("ENUM('ä') CHARACTER SET utf8mb3", ["1"], TEXT),
         Column("SET('你','好') CHARACTER SET gbk", ["3", "2"], TEXT), Column("SET('a','b','c','d','e','f','g','h','i')", ["256", "511"], TEXT),
     ]
 

@@ -6,7 +6,7 @@
 //! length and a value, up to the number 0.
 
 use super::error::DecodeErrorKind;
-use crate::event::EventHeader;
+use crate::event::{EventHeader, EventType};
 use crate::input::Input;
 use crate::position::FileOffset;
 
@@ -73,9 +73,17 @@ impl Payload {
         Self { end, left: None }
     }
 
-    /// True for an event that was in a payload.
+    /// True for an event that was in a payload: those have no place, and say nothing of files.
     pub(super) fn holds(header: &EventHeader) -> bool {
-        header.end == 0 && !header.is_artificial()
+        let is_of_the_stream = matches!(
+            header.event_type,
+            EventType::Heartbeat
+                | EventType::FormatDescription
+                | EventType::Rotate
+                | EventType::Gtid
+                | EventType::AnonymousGtid
+        );
+        header.end == 0 && !header.is_artificial() && !is_of_the_stream
     }
 
     /// Takes note of one of its events.
