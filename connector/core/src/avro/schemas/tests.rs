@@ -3,6 +3,7 @@
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
+use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::{Value, json};
 
 use super::{TRANSACTIONS_KEY, TRANSACTIONS_VALUE, key_schema, value_schema};
@@ -324,4 +325,78 @@ fn topics_are_named_in_the_alphabet_of_kafka_and_not_too_long() {
         Some(249)
     );
     assert_eq!(topic("d", &"t".repeat(longest + 1)), None);
+}
+
+/// The record of a row in the envelope.
+fn row_of(table: &TableDefinition, is_widened: bool) -> Value {
+    let names = SchemaNames::new("bridge", &table.name);
+    let schema = value_schema(&names, table, is_widened).unwrap();
+    schema["fields"][0]["type"][1].clone()
+}
+
+#[test]
+fn widened_fields_keep_their_default_and_may_be_null() {
+    let columns = every_type()
+        .into_iter()
+        .enumerate()
+        .map(|(index, column_type)| (format!("c{index}"), column_type, false))
+        .collect();
+    let table = definition(TableName::new("shop", "t"), columns, &[1, 0]);
+    let (narrow, wide) = (row_of(&table, false), row_of(&table, true));
+    let fields = |row: &Value| row["fields"].as_array().unwrap().clone();
+    for (index, (before, after)) in fields(&narrow).iter().zip(fields(&wide)).enumerate() {
+        assert_eq!(before["default"], after["default"]);
+        let expected = match before["type"].is_array() || index < 2 {
+            // Null already, or of the key, which is in every image.
+            true => before["type"].clone(),
+            false => json!([before["type"], "null"]),
+        };
+        assert_eq!(after["type"], expected, "{index}");
+    }
+}
+
+#[test]
+fn rows_of_before_are_read_with_a_schema_that_was_widened() {
+    // The library does not take a decimal over to another schema if it has fewer bytes than its precision could need,
+    // which nearly all have: as others write them too.
+    let is_decimal =
+        |column_type: &ColumnType| column_type.avro()["logicalType"] == json!("decimal");
+    let columns = every_type()
+        .into_iter()
+        .filter(|column_type| !is_decimal(column_type))
+        .enumerate()
+        .flat_map(|(index, column_type)| {
+            let of = |name, nullable| (format!("{name}{index}"), column_type.clone(), nullable);
+            [of("c", false), of("n", true)]
+        })
+        .collect();
+    let table = definition(TableName::new("shop", "t"), columns, &[]);
+    let (narrow, wide) = (row_of(&table, false), row_of(&table, true));
+    let empty = json!({
+        "type": "record", "name": "Value", "namespace": narrow["namespace"], "fields": [],
+    });
+    let (narrow, wide, empty) = (parse(&narrow), parse(&wide), parse(&empty));
+    let read = |writer: &Schema, reader: &Schema, mut bytes: &[u8]| {
+        let datum = GenericDatumReader::builder(writer)
+            .reader_schema(reader)
+            .build()
+            .unwrap();
+        let Avro::Record(fields) = datum.read_value(&mut bytes).unwrap() else {
+            panic!("no record");
+        };
+        fields
+    };
+    // A row of defaults, as the library fills them in.
+    let row = read(&empty, &narrow, b"");
+    let bytes = GenericDatumWriter::builder(&narrow)
+        .build()
+        .unwrap()
+        .write_value_to_vec(Avro::Record(row.clone()))
+        .unwrap();
+    for ((name, before), (_, after)) in row.into_iter().zip(read(&narrow, &wide, &bytes)) {
+        match before {
+            Avro::Union(_, _) => assert_eq!(before, after, "{name}"),
+            _ => assert_eq!(after, Avro::Union(0, Box::new(before)), "{name}"),
+        }
+    }
 }
