@@ -394,9 +394,10 @@ fn rows_of_before_are_read_with_a_schema_that_was_widened() {
         .write_value_to_vec(Avro::Record(row.clone()))
         .unwrap();
     for ((name, before), (_, after)) in row.into_iter().zip(read(&narrow, &wide, &bytes)) {
-        match before {
-            Avro::Union(_, _) => assert_eq!(before, after, "{name}"),
-            _ => assert_eq!(after, Avro::Union(0, Box::new(before)), "{name}"),
-        }
+        let expected = match matches!(before, Avro::Union(_, _)) {
+            true => before,
+            false => Avro::Union(0, Box::new(before)),
+        };
+        assert_eq!(after, expected, "{name}");
     }
 }
