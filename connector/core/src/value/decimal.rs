@@ -128,8 +128,22 @@ impl Decimal {
     }
 }
 
+/// What a group of so many digits stays below.
+const POWERS_OF_TEN: [u64; 10] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
+
 fn power_of_ten(digits: usize) -> u64 {
-    10_u64.pow(u32::try_from(digits).unwrap_or(9))
+    POWERS_OF_TEN.get(digits).copied().unwrap_or(1_000_000_000)
 }
 
 fn group_bytes(digits: usize) -> usize {
