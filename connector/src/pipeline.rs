@@ -122,10 +122,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         };
         let result = match joiner.piece(part, bytes, wanted) {
             Ok(Joined::Event(event)) => self.event(event).await,
-            Ok(Joined::Skipped(header)) => {
-                self.decoder.skipped(&header)?;
-                Ok(())
-            }
+            Ok(Joined::Skipped(header)) => self.decoder.skipped(&header).map_err(Error::from),
             Ok(Joined::Pending) => Ok(()),
             Err(kind) => Err(self.decoder.failed(kind).into()),
         };

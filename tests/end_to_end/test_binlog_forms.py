@@ -94,6 +94,26 @@ def test_a_large_compressed_transaction_arrives_whole(shop: Task, say):
     say(f"peak RSS {connector.memory_peak_bytes() >> 20} MiB")
 
 
+def test_a_payload_larger_than_any_event_that_is_kept_arrives_whole(shop: Task, say):
+    connector = shop.connector().start(ready_within=30)
+    count = 60
+    with shop.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION binlog_transaction_compression = ON")
+        for line in range(count):
+            # Text of random bytes: nothing that zstd makes much smaller.
+            cursor.execute("INSERT INTO order_lines SELECT 1, %s, HEX(RANDOM_BYTES(1024)) FROM DUAL", (line,))
+            cursor.execute("UPDATE order_lines SET body = %s WHERE line = %s", (random.Random(line).randbytes(500_000).hex()[:65_000], line))
+            cursor.execute("REPLACE INTO unselected VALUES (%s, %s)", (line, random.Random(-line).randbytes(500_000).hex()))
+        connection.commit()
+    shop.sql("INSERT INTO orders VALUES (1, 'after it', 1)")
+    with shop.follower("order_lines", "orders") as follower:
+        follower.until(lambda: connector.check_running() or follower.of(shop.topic("orders")), "the row after it", 120)
+        events = follower.of(shop.topic("order_lines"))
+    check_equals_select(shop.stack, f"{shop.database}.order_lines", events, keyed=True)
+    assert len(events) == 2 * count
+    say(f"peak RSS {connector.memory_peak_bytes() >> 20} MiB")
+
+
 def payloads(shop: Task) -> int:
     file, _ = shop.stack.binlog_end()
     return sum(row[2] == "Transaction_payload" for row in shop.stack.sql(f"SHOW BINLOG EVENTS IN '{file}'"))

@@ -64,6 +64,33 @@ def test_documents_that_are_logged_by_their_changes_equal_select(task: Task):
         assert [(row["d"], row["n"], row["other"]) for row in updates] == expected
 
 
+def test_changes_are_told_apart_though_images_lack_documents(task: Task):
+    """Without a key a MINIMAL before image has all columns, and an after image what was changed."""
+    columns = [f"d{number}" for number in range(10)]
+    task.sql(f"CREATE TABLE documents (id INT, {', '.join(f'{column} JSON' for column in columns)})")
+    connector = task.connector().start(ready_within=30)
+    expected = []
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION binlog_row_value_options = 'PARTIAL_JSON', binlog_row_image = MINIMAL")
+        document = json.dumps({"a": 0, "text": "x" * 100})
+        cursor.execute(f"INSERT INTO documents VALUES (1, {', '.join(['%s'] * 10)})", [document] * 10)
+        for step, changed in enumerate([["d9"], ["d0"], ["d3", "d8"], columns, ["d1", "d2", "d9"]], 1):
+            changes = ", ".join(
+                f"{column} = " + (f"JSON_SET({column}, '$.a', {step})" if column != "d2" else f"JSON_OBJECT('whole', {step})") for column in changed
+            )
+            cursor.execute(f"UPDATE documents SET {changes}")
+            cursor.execute(f"SELECT {', '.join(f'CAST({column} AS CHAR)' for column in columns)} FROM documents")
+            row = dict(zip(columns, cursor.fetchone()))
+            expected.append({column: row[column] if column in changed else None for column in columns})
+    with task.follower("documents") as follower:
+        topic = task.topic("documents")
+        follower.until(lambda: connector.check_running() or len(follower.of(topic)) == 6, "all rows", 60)
+        updates = [event.value for event in follower.of(topic)][1:]
+    assert [{column: value["after"][column] for column in columns} for value in updates] == expected
+    for value, row in zip(updates, expected):
+        assert value["source"]["unset_after"] == ["id", *(column for column in columns if row[column] is None)]
+
+
 def test_changes_of_a_document_that_is_not_in_the_before_image_halt(task: Task):
     task.sql("CREATE TABLE documents (id INT PRIMARY KEY, d JSON)")
     connector = task.connector().start(ready_within=30)

@@ -14,6 +14,7 @@ DEFAULTS = {"name": "new", "amount": 7, "note": None, "body": None, "flags": ["a
 TABLES = {
     "keyed": "PRIMARY KEY (id)",
     "composite": "PRIMARY KEY (name, id)",
+    "dated": "PRIMARY KEY (day, id)",
     "unique_only": "UNIQUE KEY (id)",
     "keyless": "KEY (id)",
 }
@@ -58,7 +59,9 @@ def change(task: Task, table: str, images: list[str], chance: random.Random, ids
             columns = ["id", *chance.sample(["name", "amount", "note", "body"], chance.randint(0, 4))]
             if table == "composite" and "name" not in columns:
                 columns.append("name")
-            values = {"id": id, "name": f"n{id}", "amount": id * 2, "note": chance.choice([None, "x"]), "body": "b" * 300}
+            if table == "dated":
+                columns.append("day")
+            values = {"id": id, "day": "2020-02-02", "name": f"n{id}", "amount": id * 2, "note": chance.choice([None, "x"]), "body": "b" * 300}
             placeholders = ", ".join(["%s"] * len(columns))
             cursor.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders})", [values[c] for c in columns])
             other = chance.choice(ids)
@@ -70,7 +73,7 @@ def change(task: Task, table: str, images: list[str], chance: random.Random, ids
             if chance.random() < 0.2:
                 cursor.execute(f"DELETE FROM {table} WHERE id = %s", (chance.choice(ids),))
         cursor.execute("SET SESSION binlog_row_image = FULL")
-        cursor.execute(f"INSERT INTO {table} (id, name, note) VALUES ({1000 + ids.stop}, 'new', 'last')")
+        cursor.execute(f"INSERT INTO {table} (id, name, note, day) VALUES ({1000 + ids.stop}, 'new', 'last', '2020-02-02')")
 
 
 def follow(task: Task, connector, table: str, stop: int) -> list[Event]:

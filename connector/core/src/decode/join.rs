@@ -94,6 +94,11 @@ impl Joiner {
                 self.state = State::Skipping(header);
                 return Ok(Joined::Pending);
             }
+            // What it holds comes again, inflated, event by event: how many bytes that must be is all that is lost.
+            EventType::TransactionPayload if self.is_over_limit(&header) => {
+                self.state = State::Skipping(header);
+                return Ok(Joined::Pending);
+            }
             EventType::Query
             | EventType::Stop
             | EventType::Rotate
@@ -109,13 +114,13 @@ impl Joiner {
             | EventType::TableMap
             | EventType::Incident
             | EventType::Heartbeat
+            | EventType::TransactionPayload
             | EventType::Gtid
             | EventType::AnonymousGtid
             | EventType::PreviousGtids
             | EventType::TransactionContext
             | EventType::ViewChange
             | EventType::XaPrepare
-            | EventType::TransactionPayload
             | EventType::Ignorable(_)
             | EventType::Unknown(_) => None,
         };
@@ -123,8 +128,7 @@ impl Joiner {
             self.state = State::Skipping(header);
             return Ok(Joined::Pending);
         }
-        let size = usize::try_from(header.size).unwrap_or(usize::MAX);
-        if size > self.limit.saturating_add(CHECKSUM_LEN) {
+        if self.is_over_limit(&header) {
             return Err(DecodeErrorKind::TooLarge {
                 size: header.size,
                 limit: self.limit,
@@ -132,9 +136,13 @@ impl Joiner {
         }
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEEP_BYTES_MAX);
-        self.buffer.reserve_exact(size);
+        self.buffer.reserve_exact(size_of(&header));
         self.state = State::Keeping;
         self.keep(bytes).map(|()| Joined::Pending)
+    }
+
+    fn is_over_limit(&self, header: &EventHeader) -> bool {
+        size_of(header) > self.limit.saturating_add(CHECKSUM_LEN)
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), DecodeErrorKind> {
@@ -144,4 +152,8 @@ impl Joiner {
         self.buffer.extend_from_slice(bytes);
         Ok(())
     }
+}
+
+fn size_of(header: &EventHeader) -> usize {
+    usize::try_from(header.size).unwrap_or(usize::MAX)
 }

@@ -822,6 +822,12 @@ mod large {
             join(&mut Joiner::new(LIMIT), &event(29, LIMIT), 100, true),
             skipped
         );
+        // What a compressed transaction holds comes again, inflated.
+        let skipped = Ok("skipped TransactionPayload".into());
+        assert_eq!(
+            join(&mut Joiner::new(LIMIT), &event(40, LIMIT), 100, true),
+            skipped
+        );
     }
 
     #[test]

@@ -208,11 +208,7 @@ impl TablePlan {
                 Some(_) | None => false,
             };
             if image.present.is_some_and(|present| !bit(present, index)) {
-                let start = out.len();
-                step.write_unset(before, out)?;
-                if !step.note_key(start, out.len(), notes) {
-                    notes.unset.push(index);
-                }
+                step.write_unset(before, index, out, notes)?;
                 continue;
             }
             let is_null = bit(null_bits, place);
@@ -361,16 +357,23 @@ impl Step {
     fn write_unset(
         &self,
         before: Option<&ImageNotes>,
+        index: usize,
         out: &mut Vec<u8>,
+        notes: &mut ImageNotes,
     ) -> Result<(), EncodeErrorKind> {
         let Some(slot) = self.key_slot else {
             out.extend(self.branches.null());
+            notes.unset.push(index);
             return Ok(());
         };
         let known = before.and_then(|before| before.key_spans.get(slot));
         match known {
             Some((start, end)) if start < end => {
+                // The span is what the key takes: the value without its branch.
+                out.extend(self.branches.value());
+                let place = out.len();
                 out.extend_from_within(*start..*end);
+                self.note_key(place, out.len(), notes);
                 Ok(())
             }
             Some(_) | None => Err(EncodeErrorKind::KeyNotInImage {
@@ -396,16 +399,12 @@ impl Step {
         }
     }
 
-    /// Keeps the place of a value of the key; false for other columns.
+    /// Keeps the place of a value of the key.
     #[inline]
-    fn note_key(&self, start: usize, end: usize, notes: &mut ImageNotes) -> bool {
+    fn note_key(&self, start: usize, end: usize, notes: &mut ImageNotes) {
         let span = self.key_slot.and_then(|slot| notes.key_spans.get_mut(slot));
-        match span {
-            Some(span) => {
-                *span = (start, end);
-                true
-            }
-            None => false,
+        if let Some(span) = span {
+            *span = (start, end);
         }
     }
 }

@@ -140,6 +140,25 @@ fn a_key_that_is_changed_in_part_takes_the_rest_from_before() {
 }
 
 #[test]
+fn a_key_whose_field_may_be_null_is_taken_from_before_as_a_whole() {
+    // A date in the key: its field is a union, for dates that are none.
+    let mut case = widened(definition(
+        &[("at", DATETIME, false), ("n", INT, false)],
+        &[0],
+    ));
+    let images = [image(&[leap_day()]), image(&[int(5)])].concat();
+    assert_eq!(
+        rows(&mut case, RowsKind::Update, (0b01, 0b10), false, &images),
+        Ok(1)
+    );
+    let row = |n: Value| json!({"at": LEAP_DAY_MICROS, "n": n});
+    let expected = json!([
+        "u", {"at": LEAP_DAY_MICROS}, row(json!(null)), row(json!(5)), ["n"], []
+    ]);
+    assert_eq!(changes(&case), [expected]);
+}
+
+#[test]
 fn a_key_that_is_nowhere_is_refused() {
     let mut case = widened(orders());
     let error = EncodeErrorKind::KeyNotInImage {
