@@ -13,7 +13,7 @@ use binlog_bridge_core::encode::{
     ArenaFull, Batch, Destination, PlanError, TablePlan, TopicPartition, TransactionsTopic,
 };
 use binlog_bridge_core::position::FileOffset;
-use binlog_bridge_core::schema::TableDefinition;
+use binlog_bridge_core::schema::{Mentions, TableDefinition};
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicState};
 
@@ -154,6 +154,34 @@ impl<R: Registry> Catalog<R> {
         }
     }
 
+    /// The definition of a table that was recorded, and that no statement may have changed since.
+    #[must_use]
+    pub fn holding(&self, table: &TableName) -> Option<&TableDefinition> {
+        let stored = self.stored.get(table)?;
+        let is_whole = !stored.definition.packing.is_empty();
+        (stored.ended.is_none() && is_whole).then_some(&stored.definition)
+    }
+
+    /// A statement may have changed tables: records for each of them that its definition ends there.
+    ///
+    /// # Errors
+    /// [`ArenaFull`]
+    pub fn end_definitions(
+        &mut self,
+        text: &[u8],
+        at: &FileOffset,
+        (target, batch): (&TopicPartition, &mut Batch),
+    ) -> Result<(), ArenaFull> {
+        let mentions = Mentions::of(text);
+        for (table, stored) in &mut self.stored {
+            if stored.ended.is_none() && mentions.may_touch(table) {
+                stored.ended = Some(at.clone());
+                push_json(batch, target, &state::table_key(table), stored)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the plan for a definition: topic and schemas exist on return, and what was decided is in the batch.
     ///
     /// # Errors
@@ -201,11 +229,20 @@ impl<R: Registry> Catalog<R> {
         log: &mut L,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
+        let state = TableState {
+            format: STATE_FORMAT,
+            definition: definition.clone(),
+            holds_from: holds_from.clone(),
+            widened: is_widened,
+            ended: None,
+        };
         if let Some(prepared) = self.prepared.get(&definition.name)
             && prepared.definition == *definition
             && prepared.plan.is_widened() == is_widened
         {
-            return Ok(Arc::clone(&prepared.plan));
+            let plan = Arc::clone(&prepared.plan);
+            self.record(state, target, batch)?;
+            return Ok(plan);
         }
         let topic = self.claim_topic(&definition.name)?;
         let (key_schema_id, value_schema_id) =
@@ -221,12 +258,6 @@ impl<R: Registry> Catalog<R> {
             value_schema_id,
         };
         let plan = Arc::new(TablePlan::new(definition, is_widened, &destination)?);
-        let state = TableState {
-            format: STATE_FORMAT,
-            definition: definition.clone(),
-            holds_from: holds_from.clone(),
-            widened: is_widened,
-        };
         self.record(state, target, batch)?;
         tracing::info!(table = %definition.name, topic = destination.topic, value_schema_id, "table prepared");
         let prepared = Prepared {
@@ -343,7 +374,9 @@ impl<R: Registry> Catalog<R> {
     ) -> Result<(), CatalogError> {
         let name = &state.definition.name;
         if self.stored.get(name).is_some_and(|stored| {
-            stored.definition == state.definition && stored.widened == state.widened
+            stored.definition == state.definition
+                && stored.widened == state.widened
+                && stored.ended.is_none()
         }) {
             return Ok(());
         }

@@ -89,6 +89,9 @@ pub enum Error {
     /// The run must not begin.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The end was asked for while the run was waiting for something.
+    #[error("the run was asked to end")]
+    Stopped,
     /// Fenced again and again by nobody.
     #[error(
         "kafka: this instance was fenced three times in ten minutes, and no other instance owns the task"
@@ -130,6 +133,7 @@ impl Error {
             Self::Sink(error) => sink(error),
             Self::Catalog(error) => catalog(error),
             Self::Start(error) => start(error),
+            Self::Stopped => Verdict::Restart,
             Self::FencedByNobody => halt(
                 "Raise limits.transaction_timeout_ms if the broker ends slow transactions, and look for another program that uses the transactional id of this task.",
             ),
@@ -318,15 +322,24 @@ fn decode(kind: &DecodeErrorKind) -> Verdict {
     }
 }
 
+const NAMES_REMEDY: &str = "So that the binlog names columns from now on, run SET PERSIST binlog_row_metadata=FULL on the server.";
+
 fn definition(error: &DefinitionError) -> Verdict {
     match error {
-        DefinitionError::NoMetadata { .. } => halt(
-            "Run SET GLOBAL binlog_row_metadata=FULL on the server, let clients reconnect, and start anew behind the rows that were written without it.",
-        ),
+        DefinitionError::NoMetadata { .. } => halt(NAMES_REMEDY),
         DefinitionError::Unsupported { table, .. } => Verdict::Halt(format!(
             "Exclude the table: add {table} to select.exclude_tables. A column in the format before MySQL 5.6 gets the new one by ALTER TABLE {table} FORCE."
         )),
         DefinitionError::Damaged { .. } => halt("Report this with the position."),
+        DefinitionError::NotReadable { table, .. } => Verdict::Halt(format!(
+            "Grant the account SELECT on {table}, and start again. {NAMES_REMEDY}"
+        )),
+        DefinitionError::Gone { table }
+        | DefinitionError::Differs { table, .. }
+        | DefinitionError::Changed { table, .. }
+        | DefinitionError::LostCharacters { table, .. } => Verdict::Halt(format!(
+            "These rows cannot be read for certain. To go on without them, exclude the table (add {table} to select.exclude_tables), or start anew behind them: delete the state topic and the task's data topics. {NAMES_REMEDY}"
+        )),
     }
 }
 
@@ -451,9 +464,7 @@ fn start(error: &StartError) -> Verdict {
         StartError::Format(_) => {
             halt("Run SET PERSIST binlog_format=ROW on the server and let clients reconnect.")
         }
-        StartError::RowMetadata(_) => {
-            halt("Run SET PERSIST binlog_row_metadata=FULL on the server (MySQL 8.0.1 or newer).")
-        }
+        StartError::RowMetadata => halt("Use MySQL 8.0.1 or newer."),
         StartError::UnknownDatabase(_) => halt(
             "Mend select in the configuration, create the database, or grant the account SELECT on it.",
         ),

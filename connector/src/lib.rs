@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod definitions;
 pub mod error;
 pub mod health;
 pub mod http;

@@ -23,6 +23,7 @@ use binlog_bridge_core::state::{Checkpoint, Split};
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
+use crate::definitions::Definitions;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -56,6 +57,7 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) joiner: Joiner,
     pub(crate) tables: Tables,
     pub(crate) catalog: Catalog<R>,
+    pub(crate) definitions: Definitions<D>,
     pub(crate) encoder: Encoder,
     /// What is being filled.
     pub(crate) batch: Batch,

@@ -28,9 +28,9 @@ pub enum StartError {
     /// STATEMENT or MIXED.
     #[error("the server's binlog_format is {0}, which does not log rows")]
     Format(String),
-    /// Not FULL, or not there.
-    #[error("the server's binlog_row_metadata is {0}, which does not name columns")]
-    RowMetadata(String),
+    /// The server has no `binlog_row_metadata`.
+    #[error("the server has no binlog_row_metadata: its binlog never names columns")]
+    RowMetadata,
     /// A selected database does not exist, or the account cannot see it.
     #[error("database {0} does not exist, or the account has no right on it")]
     UnknownDatabase(String),
@@ -128,9 +128,13 @@ pub fn check_server(survey: &Survey, selection: &Selection) -> Result<(), StartE
     if !is(&survey.binlog_format, "ROW") {
         return Err(StartError::Format(survey.binlog_format.clone()));
     }
-    let metadata = survey.binlog_row_metadata.as_deref().unwrap_or("not there");
-    if !is(metadata, "FULL") {
-        return Err(StartError::RowMetadata(metadata.to_owned()));
+    match &survey.binlog_row_metadata {
+        None => return Err(StartError::RowMetadata),
+        Some(metadata) if !is(metadata, "FULL") => tracing::warn!(
+            binlog_row_metadata = metadata,
+            "the binlog does not name columns: definitions are read from the server, and a statement that changes a table before its rows are read ends the task; run SET PERSIST binlog_row_metadata=FULL"
+        ),
+        Some(_) => {}
     }
     let exists = |name: &str| survey.databases.iter().any(|database| database == name);
     match selection.database_names().find(|name| !exists(name)) {
@@ -384,14 +388,7 @@ mod tests {
             |s| s.binlog_format = "MIXED".into(),
             "binlog_format is MIXED",
         );
-        check(
-            |s| s.binlog_row_metadata = Some("MINIMAL".into()),
-            "binlog_row_metadata is MINIMAL",
-        );
-        check(
-            |s| s.binlog_row_metadata = None,
-            "binlog_row_metadata is not there",
-        );
+        check(|s| s.binlog_row_metadata = None, "no binlog_row_metadata");
         check(|s| s.databases.clear(), "database shop");
     }
 

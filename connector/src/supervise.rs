@@ -17,6 +17,7 @@ use binlog_bridge_core::state::{self, Checkpoint, Owner, Split, State};
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, push_json};
+use crate::definitions::{Definitions, LookAheadLimits, SharedLookAhead};
 use crate::error::{Error, Verdict};
 use crate::health::Health;
 use crate::lineage::{find_split, verify};
@@ -46,6 +47,8 @@ pub struct Task {
     pub transactions: bool,
     /// Bounds.
     pub limits: Limits,
+    /// Words of statements that are kept when the binlog is read ahead.
+    pub lookahead_entries_max: usize,
     /// Who this process is.
     pub owner: Owner,
 }
@@ -54,6 +57,8 @@ pub struct Task {
 pub struct Connections<D, L, R> {
     /// A dump that is not open.
     pub dump: Box<dyn Fn() -> D + Send + Sync>,
+    /// One for looking ahead while the other is open: another replica to the server.
+    pub look_ahead: Box<dyn Fn() -> D + Send + Sync>,
     /// A log that is not initialised.
     pub log: Box<dyn Fn() -> Result<L, LogError> + Send + Sync>,
     /// The registry.
@@ -100,6 +105,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     let mut fenced = VecDeque::new();
     let mut dead = VecDeque::new();
     let mut was_ready = false;
+    let ahead = SharedLookAhead::default();
     while !shutdown.is_asked() {
         let mut run = Run {
             task,
@@ -108,6 +114,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
             metrics,
             shutdown,
             dead: &dead,
+            ahead: &ahead,
             ready_since: None,
         };
         let result = tokio::select! {
@@ -120,6 +127,9 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
         let ready_since = run.ready_since;
         was_ready |= ready_since.is_some();
         let Err(error) = result else { break };
+        if matches!(error, Error::Stopped) {
+            break;
+        }
         remember_dead(&mut dead, &error);
         health.not_ready(&error.to_string());
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
@@ -186,6 +196,8 @@ struct Run<'a, D, L, R> {
     shutdown: &'a Shutdown,
     /// Source transactions that have no end.
     dead: &'a VecDeque<DeadTransaction>,
+    /// What was looked at ahead of the stream.
+    ahead: &'a SharedLookAhead,
     ready_since: Option<Instant>,
 }
 
@@ -372,17 +384,27 @@ impl<D: Dump, R: Registry> Parts<D, R> {
     fn into_pipeline<L: Log>(self, run: &Run<'_, D, L, R>, sink: SinkSlot<L>) -> Pipeline<D, L, R> {
         let limits = run.task.limits;
         let decoder = Decoder::new(self.checkpoint.position.clone());
+        let event_bytes_max = 2 * limits.record_bytes_max + EVENT_OVERHEAD_BYTES;
         let encoder = Encoder::new(&run.task.name, limits.record_bytes_max, self.transactions);
         Pipeline {
             dump: self.dump,
             sink,
             decoder: decoder.without(self.dead),
             resumed: self.checkpoint.split.clone(),
-            joiner: Joiner::new(2 * limits.record_bytes_max + EVENT_OVERHEAD_BYTES),
+            joiner: Joiner::new(event_bytes_max),
             encoder: encoder.resume(published_part(&self.checkpoint, &self.selection)),
             tables: Tables::new(self.selection),
             has_lower_case_names: self.has_lower_case_names,
             catalog: self.catalog,
+            definitions: Definitions::new(
+                (run.connections.look_ahead)(),
+                Arc::clone(run.ahead),
+                LookAheadLimits {
+                    words_max: run.task.lookahead_entries_max,
+                    statement_bytes_max: event_bytes_max,
+                },
+                run.shutdown.clone(),
+            ),
             batch: Batch::default(),
             checkpoint: self.checkpoint,
             limits,

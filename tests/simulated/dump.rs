@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use binlog_bridge::source::{Dump, SourceError, Survey};
+use binlog_bridge::source::{Description, Dump, SourceError, Survey};
 use binlog_bridge_core::event::{EventBlock, Part};
 use binlog_bridge_core::position::{GtidSet, Position};
+use binlog_bridge_core::selection::TableName;
 use tokio::time::Instant;
 
 use crate::simulated::events::{self, event};
@@ -18,6 +19,8 @@ pub struct SimDump {
     server: Arc<Mutex<Server>>,
     network: Arc<Mutex<Network>>,
     process: Process,
+    /// Who reads the binlog, as the network knows it.
+    reader: Arc<str>,
     random: Random,
     open: Option<Open>,
 }
@@ -75,10 +78,17 @@ impl SimDump {
         Self {
             server,
             network,
+            reader: Arc::clone(&process.name),
             process,
             random,
             open: None,
         }
+    }
+
+    /// Another dump of the same process.
+    pub fn second(mut self) -> Self {
+        self.reader = format!("{} ahead", self.process.name).into();
+        self
     }
 
     fn server<T>(&self, work: impl FnOnce(&mut Server) -> T) -> T {
@@ -189,8 +199,8 @@ impl SimDump {
     }
 
     fn forget(&self) {
-        let name = &self.process.name;
-        self.network(|network| network.read_from.retain(|(who, _)| who != name));
+        let reader = &self.reader;
+        self.network(|network| network.read_from.retain(|(who, _)| who != reader));
     }
 }
 
@@ -277,6 +287,14 @@ impl Dump for SimDump {
         self.request(Step::Survey, "survey", Server::survey).await
     }
 
+    async fn describe(&mut self, table: &TableName) -> Result<Option<Description>, SourceError> {
+        let table = table.clone();
+        self.request(Step::Definition, "describe", move |server| {
+            server.describe(&table)
+        })
+        .await
+    }
+
     async fn open(&mut self, position: &Position) -> Result<(), SourceError> {
         self.open = None;
         self.forget();
@@ -285,7 +303,7 @@ impl Dump for SimDump {
                 begin(server, position)
             })
             .await??;
-        let reader = (Arc::clone(&self.process.name), open.file);
+        let reader = (Arc::clone(&self.reader), open.file);
         self.network(|network| network.read_from.push(reader));
         self.open = Some(open);
         Ok(())

@@ -109,8 +109,22 @@ pub fn rotate(file: &str, offset: u64) -> Vec<u8> {
     body
 }
 
+/// What table maps have: `binlog_row_metadata`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metadata {
+    Full,
+    Minimal,
+}
+
 /// The map of a table whose columns are all INT, and whose first column is the primary key.
-pub fn table_map(table_id: u64, database: &str, table: &str, columns: &[Column]) -> Vec<u8> {
+///
+/// It names the columns and the key if `metadata` is [`Metadata::Full`].
+pub fn table_map(
+    table_id: u64,
+    (database, table): (&str, &str),
+    columns: &[Column],
+    metadata: Metadata,
+) -> Vec<u8> {
     const LONG: u8 = 3;
     let byte = |number: usize| u8::try_from(number).unwrap();
     let mut body = table_id.to_le_bytes()[..6].to_vec();
@@ -129,6 +143,9 @@ pub fn table_map(table_id: u64, database: &str, table: &str, columns: &[Column])
     // All signed.
     body.extend([1, byte(bitmap)]);
     body.extend(std::iter::repeat_n(0, bitmap));
+    if metadata == Metadata::Minimal {
+        return body;
+    }
     let names: Vec<u8> = columns
         .iter()
         .flat_map(|column| std::iter::once(byte(column.name.len())).chain(column.name.bytes()))

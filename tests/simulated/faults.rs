@@ -17,6 +17,7 @@ pub enum Step {
     Describe,
     Admin,
     Survey,
+    Definition,
     Open,
     Next,
     Registry,

@@ -176,7 +176,7 @@ impl Server {
             name: "id".to_owned(),
             nullable: false,
         }];
-        let map = events::table_map(NOISE_TABLE_ID, "other", "n", &columns);
+        let map = events::table_map(NOISE_TABLE_ID, ("other", "n"), &columns, self.metadata);
         self.write(events::TABLE_MAP, &map, Some(id));
         let body = events::rows(events::WRITE_ROWS, NOISE_TABLE_ID, &[vec![Some(1)]]);
         self.write(events::WRITE_ROWS, &body, Some(id));
@@ -238,7 +238,12 @@ impl Server {
         let target = &mut self.tables[table];
         let table_id = *target.id.get_or_insert(next);
         self.next_table_id = next.max(table_id + 1);
-        let map = events::table_map(table_id, "shop", &target.name, &target.columns);
+        let map = events::table_map(
+            table_id,
+            ("shop", &target.name),
+            &target.columns,
+            self.metadata,
+        );
         self.write(events::TABLE_MAP, &map, Some(id));
         let body = events::rows(event_type, table_id, images);
         self.write(event_type, &body, Some(id));

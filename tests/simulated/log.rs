@@ -316,7 +316,9 @@ fn name(step: Step) -> &'static str {
         Step::Read => "read",
         Step::Describe => "describe",
         Step::Admin => "admin",
-        Step::Survey | Step::Open | Step::Next | Step::Registry => "a step of another seam",
+        Step::Survey | Step::Definition | Step::Open | Step::Next | Step::Registry => {
+            "a step of another seam"
+        }
     }
 }
 

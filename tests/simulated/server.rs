@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use binlog_bridge::source::{SourceError, Survey};
+use binlog_bridge::source::{Description, SourceError, Survey};
 use binlog_bridge_core::position::{FileOffset, Gtid, GtidSet, GtidSource, Position, Uuid};
+use binlog_bridge_core::schema::{DescribedColumn, DescribedTable};
+use binlog_bridge_core::selection::TableName;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::simulated::events::{self, event};
+use crate::simulated::events::{self, Metadata, event};
 use crate::simulated::random::Random;
 use crate::simulated::table::{Change, Table};
 
@@ -27,6 +29,7 @@ pub struct Server {
     /// The history that was followed, once the binlog was begun anew.
     pub past: Option<Past>,
     pub tables: Vec<Table>,
+    pub metadata: Metadata,
     pub(super) random: Random,
     /// How often `grow` executes a statement that changes a definition.
     pub ddl_per_mille: u64,
@@ -103,6 +106,7 @@ impl Server {
             dead: Vec::new(),
             past: None,
             tables: TABLES.map(Table::new).into(),
+            metadata: Metadata::Full,
             random,
             ddl_per_mille: 0,
             changes: 0,
@@ -227,7 +231,7 @@ impl Server {
             log_bin: true,
             binlog_format: "ROW".to_owned(),
             binlog_row_image: "FULL".to_owned(),
-            binlog_row_metadata: Some("FULL".to_owned()),
+            binlog_row_metadata: Some(format!("{:?}", self.metadata).to_uppercase()),
             gtid_on: self.gtid_on,
             gtid_executed: set(self.history.len()),
             gtid_purged: set(self.purged()),
@@ -240,6 +244,25 @@ impl Server {
             current: self.current(),
             databases: vec!["shop".to_owned()],
         }
+    }
+
+    /// What `information_schema` says of a table, and the end of the binlog.
+    pub fn describe(&self, name: &TableName) -> Option<Description> {
+        let is_it = |table: &&Table| name.database == "shop" && table.name == name.table;
+        let table = self.tables.iter().find(is_it)?;
+        let columns = table.columns.iter().map(|column| DescribedColumn {
+            name: column.name.clone(),
+            sql_type: "int".to_owned(),
+            nullable: column.nullable,
+            ..DescribedColumn::default()
+        });
+        Some(Description {
+            table: DescribedTable {
+                columns: columns.collect(),
+                primary_key: vec![table.columns[0].name.clone()],
+            },
+            end: self.current(),
+        })
     }
 
     /// The history that is to be published: nothing of a binlog that was begun anew.

@@ -6,6 +6,8 @@ use binlog_bridge::error::Error;
 use binlog_bridge::sink::transactor::SinkError;
 use binlog_bridge::start::{Start, StartError};
 use binlog_bridge::supervise::Halt;
+use binlog_bridge_core::schema::DefinitionError;
+use binlog_bridge_tests::simulated::events::Metadata;
 use binlog_bridge_tests::simulated::faults::{ALL, Fault};
 use binlog_bridge_tests::simulated::random::Random;
 use binlog_bridge_tests::simulated::server::{Event, Shutdown};
@@ -97,7 +99,13 @@ fn draw_world(random: &mut Random) -> World {
     if random.per_mille(300) {
         limits.transaction_bytes_max = random.below(500..4_000);
     }
-    world.server().ddl_per_mille = random.one_of(&[0, 50, 200]);
+    {
+        let mut server = world.server();
+        server.ddl_per_mille = random.one_of(&[0, 50, 200]);
+        if random.per_mille(300) {
+            server.metadata = Metadata::Minimal;
+        }
+    }
     {
         let mut broker = world.broker();
         broker.transaction_timeout = timeout;
@@ -422,7 +430,7 @@ impl Episode {
                 Some(Ok(())) => {}
                 Some(Err(halt)) => {
                     // A late EndTxn may bring a checkpoint whose place was purged meanwhile.
-                    self.is_halted |= self.position_is_gone();
+                    self.is_halted |= self.position_is_gone() || self.is_unproven(&halt);
                     self.may_end(&name, &halt)?;
                 }
             }
@@ -442,15 +450,27 @@ impl Episode {
                 | StartError::LostTransactions { .. }
                 | StartError::OtherHistory { .. },
             ) => self.world.server().past.is_some(),
-            Error::Start(StartError::Purged { .. }) | Error::StatementFormat { .. } => {
-                self.is_halted
-            }
+            Error::Start(StartError::Purged { .. })
+            | Error::StatementFormat { .. }
+            | Error::Definition { .. } => self.is_halted,
             _ => false,
         };
         match is_allowed {
             true => Ok(()),
             false => Err(format!("{name} ended: {}", halt.error)),
         }
+    }
+
+    /// True if a table was changed behind rows whose table maps do not name columns. It will never be known what they are.
+    fn is_unproven(&self, halt: &Halt) -> bool {
+        let is_changed = matches!(
+            &halt.error,
+            Error::Definition {
+                source: DefinitionError::Changed { .. },
+                ..
+            }
+        );
+        is_changed && self.world.server().metadata == Metadata::Minimal
     }
 
     /// True if both lived at one time.

@@ -152,18 +152,20 @@ impl World {
         let (server, network) = (Arc::clone(&self.server), Arc::clone(&self.network));
         let random = Mutex::new(self.random.fork());
         let of_dump = process.clone();
-        let dump = move || {
+        let dump = Arc::new(move || {
             let random = random.lock().unwrap_or_else(PoisonError::into_inner).fork();
             let (server, network) = (Arc::clone(&server), Arc::clone(&network));
             SimDump::new(server, network, of_dump.clone(), random)
-        };
+        });
+        let another = Arc::clone(&dump);
         let (broker, of_log) = (Arc::clone(&self.broker), process.clone());
         let log = move || {
             let broker = Arc::clone(&broker);
             Ok(SimLog::of(broker, of_log.clone(), TRANSACTIONAL_ID))
         };
         Connections {
-            dump: Box::new(dump),
+            dump: Box::new(move || dump()),
+            look_ahead: Box::new(move || another().second()),
             log: Box::new(log),
             registry: Arc::new(self.registry.of(process.clone())),
         }
@@ -223,6 +225,7 @@ fn task() -> Task {
             transaction_bytes_max: 1 << 30,
             transaction_time_max: Duration::from_secs(30),
         },
+        lookahead_entries_max: 1000,
         owner: Owner {
             instance: String::new(),
             started_ts_ms: 0,

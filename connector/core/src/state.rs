@@ -118,8 +118,11 @@ pub struct TableState {
     pub definition: TableDefinition,
     /// Where the source transaction begins from which it holds.
     pub holds_from: FileOffset,
-    /// True if the schema was widened for partial images: never, as only full images are read.
+    /// True if the schema was widened for partial images.
     pub widened: bool,
+    /// The first statement since then that may have changed the table: behind it the definition is to be found anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<FileOffset>,
 }
 
 /// A topic that rows are published to.
@@ -362,6 +365,7 @@ mod tests {
                 name: format!("ü \"{number}\""),
                 column_type,
                 nullable: number % 2 == 0,
+                declared: None,
             })
             .collect();
         TableState {
@@ -370,9 +374,11 @@ mod tests {
                 name: TableName::new("a.b", "c\"d"),
                 columns,
                 primary_key: vec![1, 0],
+                packing: String::new(),
             },
             holds_from: at(),
             widened: false,
+            ended: None,
         }
     }
 

@@ -15,7 +15,9 @@ use binlog_bridge_core::encode::{
 };
 use binlog_bridge_core::event::EventHeader;
 use binlog_bridge_core::position::{FileOffset, Position};
-use binlog_bridge_core::schema::{Lookup, StatementEffect, TableDefinition, Tables, effect};
+use binlog_bridge_core::schema::{
+    DefinitionError, Lookup, StatementEffect, TableDefinition, Tables, effect,
+};
 use binlog_bridge_core::selection::{Selection, TableName};
 use serde_json::{Map, Value, json};
 
@@ -145,10 +147,18 @@ impl Printer {
         let (header, item) = self.decoder.event(event)?;
         match item {
             Item::TableMap(map) => {
-                if let Lookup::New(definition) = self.tables.table_map(&map)? {
-                    let plan = self.plan(&definition, false)?;
-                    self.tables.install(&map, plan);
-                    self.definitions.insert(definition.name.clone(), definition);
+                match self.tables.table_map(&map)? {
+                    Lookup::Ready => {}
+                    Lookup::New(definition) => {
+                        let plan = self.plan(&definition, false)?;
+                        self.tables.install(&map, plan);
+                        self.definitions.insert(definition.name.clone(), definition);
+                    }
+                    // There is no server to ask.
+                    Lookup::Unnamed => {
+                        let table = TableName::new(map.database, map.table);
+                        return Err(DefinitionError::NoMetadata { table }.into());
+                    }
                 }
             }
             Item::Rows(event) => self.rows(&header, &event)?,

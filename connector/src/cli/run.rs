@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::registry::HttpRegistry;
 use crate::shutdown::{Shutdown, ShutdownTrigger, shutdown};
 use crate::sink::kafka::KafkaLog;
-use crate::source::mysql::MysqlDump;
+use crate::source::mysql::{DumpSettings, MysqlDump};
 use crate::supervise::{Connections, Halt, Task, supervise};
 
 /// How long the batch at hand may take to be committed once the end is asked for. The default grace of
@@ -123,6 +123,7 @@ fn task(config: &Config) -> Task {
         topics: config.topics.clone(),
         transactions: config.transactions,
         limits: config.limits,
+        lookahead_entries_max: config.lookahead_entries_max,
         owner: Owner {
             instance: format!("{:016x}", rand::random::<u64>()),
             started_ts_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
@@ -136,16 +137,20 @@ fn connections(config: &Config) -> Result<Connections<MysqlDump, KafkaLog, HttpR
         remedy: Some("Mend registry.url in the configuration.".to_owned()),
         exit_code: super::EXIT_CONFIGURATION,
     })?;
-    let dump = config.dump.clone();
+    let (dump, look_ahead) = (config.dump.clone(), config.dump.clone());
     let kafka = config.kafka.clone();
+    let with_id = |settings: &DumpSettings, server_id: u32| {
+        let mut settings = settings.clone();
+        settings.server_id = match server_id {
+            0 => rand::random_range(SERVER_ID_RANDOM_MIN..u32::MAX),
+            chosen => chosen,
+        };
+        MysqlDump::new(settings)
+    };
     Ok(Connections {
-        dump: Box::new(move || {
-            let mut settings = dump.clone();
-            if settings.server_id == 0 {
-                settings.server_id = rand::random_range(SERVER_ID_RANDOM_MIN..u32::MAX);
-            }
-            MysqlDump::new(settings)
-        }),
+        dump: Box::new(move || with_id(&dump, dump.server_id)),
+        // The server ends a dump when another replica with its id comes: never the configured one.
+        look_ahead: Box::new(move || with_id(&look_ahead, 0)),
         log: Box::new(move || KafkaLog::new(kafka.clone())),
         registry: Arc::new(registry),
     })

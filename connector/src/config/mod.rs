@@ -43,6 +43,8 @@ pub struct Config {
     pub health: Option<SocketAddr>,
     /// Bounds.
     pub limits: Limits,
+    /// Words of statements that are kept when the binlog is read ahead.
+    pub lookahead_entries_max: usize,
 }
 
 /// The configuration cannot be used.
@@ -129,6 +131,8 @@ impl Config {
             registry: registry(&raw, environment)?,
             health: raw.http.health,
             limits,
+            lookahead_entries_max: usize::try_from(raw.limits.lookahead_entries_max)
+                .unwrap_or(usize::MAX),
             task: raw.task,
         })
     }

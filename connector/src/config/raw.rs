@@ -299,6 +299,9 @@ pub struct RawLimits {
     pub transaction_timeout_ms: u32,
     /// Events larger than so many bytes are handled in parts; default 1 MiB.
     pub event_bytes_max: u32,
+    /// Where the binlog does not name columns, it is read ahead for statements that change tables: so many words of them
+    /// are kept, and beyond that every table counts as changed; default 100000.
+    pub lookahead_entries_max: u32,
 }
 
 impl Default for RawLimits {
@@ -311,6 +314,7 @@ impl Default for RawLimits {
             transaction_bytes_max: 1 << 30,
             transaction_timeout_ms: 60_000,
             event_bytes_max: 1 << 20,
+            lookahead_entries_max: 100_000,
         }
     }
 }

@@ -8,10 +8,12 @@ use binlog_bridge_core::decode::{
 };
 use binlog_bridge_core::encode::{RowsSource, TablePlan};
 use binlog_bridge_core::event::EventHeader;
-use binlog_bridge_core::schema::{Lookup, StatementEffect, effect};
+use binlog_bridge_core::position::{FileOffset, Position};
+use binlog_bridge_core::schema::{Lookup, StatementEffect, TableDefinition, effect};
 use binlog_bridge_core::selection::TableName;
 
 use super::{MIXED_ENGINES_REMEDY, Pipeline};
+use crate::definitions::Place;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::sink::log::Log;
@@ -89,11 +91,19 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             .tables
             .table_map(event)
             .map_err(|source| Error::Definition { at: at(), source })?;
-        let Lookup::New(definition) = lookup else {
-            return Ok(());
-        };
         let first = self.decoder.transaction().first.clone().unwrap_or_else(at);
-        // Topics are asked for between steps of the sink, not during one.
+        // What follows may take long: not during a step of the sink.
+        let definition = match lookup {
+            Lookup::Ready => return Ok(()),
+            Lookup::New(named) => {
+                self.sink.idle().await?;
+                self.named(named, event, &first).await?
+            }
+            Lookup::Unnamed => {
+                self.sink.idle().await?;
+                self.unnamed(event, &first).await?
+            }
+        };
         let transactor = self.sink.idle().await?;
         let target = transactor.state_target().clone();
         let into = (&target, &mut self.batch);
@@ -105,6 +115,63 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(())
     }
 
+    /// The definition of a table map with names, and what was or can be known beyond those.
+    async fn named(
+        &mut self,
+        named: TableDefinition,
+        event: &TableMapEvent<'_>,
+        first: &FileOffset,
+    ) -> Result<TableDefinition, Error> {
+        match self.catalog.holding(&named.name) {
+            Some(known) if known.is_but_for_declared(&named) => Ok(known.clone()),
+            Some(_) | None => {
+                let place = self.place(first);
+                self.definitions.declare(named, event, &place, false).await
+            }
+        }
+    }
+
+    /// The definition of a table map without names (I6).
+    async fn unnamed(
+        &mut self,
+        event: &TableMapEvent<'_>,
+        first: &FileOffset,
+    ) -> Result<TableDefinition, Error> {
+        let table = TableName::new(event.database, event.table);
+        let packing = event.packing().map_err(|kind| self.decoder.failed(kind))?;
+        match self.catalog.holding(&table) {
+            Some(known) if known.packing == packing => Ok(known.clone()),
+            Some(_) | None => {
+                let place = self.place(first);
+                self.definitions.prove(event, &place).await
+            }
+        }
+    }
+
+    /// The place of the event at hand, in a source transaction that begins at `first`.
+    fn place(&self, first: &FileOffset) -> Place {
+        let at = first.clone();
+        Place {
+            at: self.decoder.at().clone(),
+            position: match self.decoder.position() {
+                Position::Gtid { gtid_set, .. } => Position::Gtid {
+                    gtid_set: gtid_set.clone(),
+                    at,
+                },
+                Position::File { .. } => Position::File { at },
+            },
+        }
+    }
+
+    /// A statement may have changed definitions: none that it may touch is relied on behind it.
+    async fn end_definitions(&mut self, text: &[u8]) -> Result<(), Error> {
+        self.tables.end_versions();
+        let target = self.sink.idle().await?.state_target().clone();
+        let into = (&target, &mut self.batch);
+        let at = self.decoder.at();
+        Ok(self.catalog.end_definitions(text, at, into)?)
+    }
+
     async fn statement(
         &mut self,
         header: &EventHeader,
@@ -112,7 +179,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     ) -> Result<(), Error> {
         match effect(statement, self.tables.selection()) {
             StatementEffect::None => {}
-            StatementEffect::Definition => self.tables.end_versions(),
+            StatementEffect::Definition => self.end_definitions(statement.text).await?,
             StatementEffect::Truncate(table) => {
                 self.tables.end_versions();
                 self.truncate(header, &table).await?;

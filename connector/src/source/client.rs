@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use binlog_bridge_core::position::FileOffset;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, SslOpts, Value};
 use tokio::time::timeout;
@@ -98,6 +99,16 @@ pub struct BinlogStatus {
     pub offset: u64,
     /// MySQL's executed GTID set in one line; empty without GTIDs and on MariaDB.
     pub gtid_executed: String,
+}
+
+impl BinlogStatus {
+    /// The same as a place.
+    pub(super) fn end(&self) -> FileOffset {
+        FileOffset {
+            file: self.file.clone(),
+            offset: self.offset,
+        }
+    }
 }
 
 /// Time limit of one query. Lists of tables can take seconds on servers with very many.
@@ -318,7 +329,11 @@ impl SourceClient {
     }
 
     /// The connection is out while the query runs, so that a query whose future is dropped takes it along.
-    async fn query(&mut self, operation: &'static str, sql: &str) -> Result<Vec<Row>, SourceError> {
+    pub(super) async fn query(
+        &mut self,
+        operation: &'static str,
+        sql: &str,
+    ) -> Result<Vec<Row>, SourceError> {
         let Some(mut conn) = self.conn.take() else {
             return Err(self
                 .place
@@ -403,7 +418,7 @@ fn without_hash(grant: &str) -> String {
 }
 
 /// A column of a text answer; `None` for NULL and for a column the server does not have.
-fn text(row: &Row, column: usize) -> Option<String> {
+pub(super) fn text(row: &Row, column: usize) -> Option<String> {
     match row.as_ref(column)? {
         Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::Int(number) => Some(number.to_string()),
@@ -419,7 +434,7 @@ fn number<T: std::str::FromStr>(text: Option<String>, what: &str) -> Result<T, S
         .ok_or_else(|| missing(what))
 }
 
-fn missing(what: &str) -> SourceError {
+pub(super) fn missing(what: &str) -> SourceError {
     SourceError::Protocol {
         detail: format!("{what} is missing or not readable in its answer"),
     }

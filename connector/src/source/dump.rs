@@ -4,6 +4,8 @@ use std::future::Future;
 
 use binlog_bridge_core::event::EventBlock;
 use binlog_bridge_core::position::{FileOffset, Position};
+use binlog_bridge_core::schema::DescribedTable;
+use binlog_bridge_core::selection::TableName;
 
 use super::SourceError;
 
@@ -11,6 +13,13 @@ use super::SourceError;
 pub trait Dump: Send + 'static {
     /// What the server says of itself now. Works whether or not the dump is open.
     fn survey(&mut self) -> impl Future<Output = Result<Survey, SourceError>> + Send;
+
+    /// A table as it is now, and where the binlog ended after that was asked; `None` if there is no such table. Works
+    /// whether or not the dump is open.
+    fn describe(
+        &mut self,
+        table: &TableName,
+    ) -> impl Future<Output = Result<Option<Description>, SourceError>> + Send;
 
     /// Opens the dump at a position; one that is open is dropped.
     fn open(&mut self, position: &Position)
@@ -27,6 +36,15 @@ pub trait Dump: Send + 'static {
         &mut self,
         block: &mut EventBlock,
     ) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// What a server says of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its definition.
+    pub table: DescribedTable,
+    /// An end of the binlog: whatever changed the table before the definition was read lies before it.
+    pub end: FileOffset,
 }
 
 /// A server's identity and settings, as far as a stream depends on them.

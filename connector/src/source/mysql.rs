@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use binlog_bridge_core::event::{EventBlock, Part};
-use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
+use binlog_bridge_core::position::{GtidSet, Position};
+use binlog_bridge_core::selection::TableName;
 use futures_util::{FutureExt, StreamExt};
 use mysql_async::binlog::EventType;
 use mysql_async::binlog::events::Event;
@@ -15,7 +16,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest, GnoInterval, Sid};
 
 use super::client::{SourceClient, SourceSettings};
-use super::dump::{Dump, Survey};
+use super::dump::{Description, Dump, Survey};
 use super::error::{Place, SourceError};
 
 /// How the dump behaves.
@@ -51,6 +52,8 @@ pub struct MysqlDump {
     large: Option<(Event, usize)>,
     /// An error that came after events that were handed on first.
     failed: Option<SourceError>,
+    /// For questions about tables, which may be many.
+    client: Option<SourceClient>,
 }
 
 impl MysqlDump {
@@ -69,6 +72,7 @@ impl MysqlDump {
             stream: None,
             large: None,
             failed: None,
+            client: None,
         }
     }
 
@@ -219,16 +223,28 @@ impl Dump for MysqlDump {
                 .unwrap_or_default();
             // File, offset and GTID set of one answer belong together.
             if let Some(status) = client.master_status().await? {
-                survey.current = FileOffset {
-                    file: status.file,
-                    offset: status.offset,
-                };
+                survey.current = status.end();
                 if survey.gtid_on {
                     survey.gtid_executed = status.gtid_executed;
                 }
             }
         }
         Ok(survey)
+    }
+
+    async fn describe(&mut self, table: &TableName) -> Result<Option<Description>, SourceError> {
+        // A connection is kept only if all went well; one that was idle for long may have been ended by the server.
+        if let Some(mut client) = self.client.take()
+            && let Ok(described) = client.describe(table).await
+        {
+            self.client = Some(client);
+            return Ok(described);
+        }
+        let mut client = SourceClient::connect(&self.settings.source).await?;
+        client.prepare_to_describe().await?;
+        let described = client.describe(table).await?;
+        self.client = Some(client);
+        Ok(described)
     }
 
     async fn open(&mut self, position: &Position) -> Result<(), SourceError> {

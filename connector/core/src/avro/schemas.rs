@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::binary::{BRANCH_0, BRANCH_1};
 use super::names::{SchemaNames, field_name};
-use crate::schema::{Column, TableDefinition};
-use crate::value::GEOMETRY_RECORD;
+use crate::schema::{Column, DeclaredDefault, TableDefinition};
+use crate::value::{ColumnType, GEOMETRY_RECORD};
 
 /// Key of `<task>.transactions`.
 pub const TRANSACTIONS_KEY: &str = include_str!("../../../../schemas/transactions-key.avsc");
@@ -71,21 +71,52 @@ fn value_field(column: &Column, branches: Branches) -> Value {
     let name = field_name(&column.name);
     let mut field = Map::new();
     let avro = column.column_type.avro();
-    let implicit = || column.column_type.implicit_default();
+    let not_null =
+        || literal_default(column).unwrap_or_else(|| column.column_type.implicit_default());
     let (field_type, default) = match branches {
-        Branches::None => (avro, implicit()),
+        Branches::None => (avro, not_null()),
         Branches::NullFirst => (json!(["null", avro]), Value::Null),
-        // The default of a union is of its first branch.
-        Branches::NullLast => (json!([avro, "null"]), implicit()),
+        Branches::NullLast => (json!([avro, "null"]), not_null()),
     };
     field.insert("name".into(), name.clone().into());
     field.insert("type".into(), field_type);
     field.insert("default".into(), default);
-    field.insert("mysql.type".into(), column.column_type.sql().into());
+    field.insert("mysql.type".into(), sql_type(column).into());
     if name != column.name {
         field.insert("mysql.name".into(), column.name.clone().into());
     }
+    if let Some(declared) = &column.declared {
+        let text = match &declared.default {
+            Some(DeclaredDefault::Expression(text)) => Some(text),
+            Some(DeclaredDefault::Literal(text)) if literal_default(column).is_none() => Some(text),
+            Some(DeclaredDefault::Literal(_)) | None => None,
+        };
+        if let Some(text) = text {
+            field.insert("mysql.default".into(), text.clone().into());
+        }
+        if let Some(text) = &declared.expression {
+            field.insert("mysql.generated".into(), text.clone().into());
+        }
+    }
     Value::Object(field)
+}
+
+/// The column's type in SQL. The names of members are those of the binlog: the server cannot show all of them.
+fn sql_type(column: &Column) -> String {
+    match (&column.declared, &column.column_type) {
+        (Some(declared), column_type) if !matches!(column_type, ColumnType::Members(_)) => {
+            declared.sql_type.clone()
+        }
+        (Some(_) | None, column_type) => column_type.sql(),
+    }
+}
+
+/// The column's literal default, if it is known and Avro can hold it.
+fn literal_default(column: &Column) -> Option<Value> {
+    match column.declared.as_ref()?.default.as_ref()? {
+        DeclaredDefault::Literal(text) => column.column_type.literal_default(text),
+        DeclaredDefault::Expression(_) => None,
+    }
 }
 
 /// A schema may define a record once: the geometries after the first are of a type that has a name.
@@ -146,7 +177,11 @@ pub(crate) fn branches(definition: &TableDefinition, index: usize, is_widened: b
     let column = definition.columns.get(index);
     let may_be_null =
         column.is_none_or(|column| column.nullable || column.column_type.may_be_invalid());
-    if may_be_null {
+    // The default of a union is of its first branch.
+    let has_literal = column.is_some_and(|column| literal_default(column).is_some());
+    if may_be_null && has_literal {
+        Branches::NullLast
+    } else if may_be_null {
         Branches::NullFirst
     } else if is_widened && !definition.primary_key.contains(&index) {
         Branches::NullLast

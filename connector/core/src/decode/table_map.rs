@@ -32,8 +32,8 @@ pub struct ColumnMetadata {
     pub nullable: bool,
     /// The name; `None` with `binlog_row_metadata=MINIMAL`.
     pub name: Option<String>,
-    /// True for UNSIGNED numbers.
-    pub unsigned: bool,
+    /// True for UNSIGNED numbers; `None` where the table map does not say it.
+    pub unsigned: Option<bool>,
     /// The collation's number, for character and binary types, ENUM and SET.
     pub collation: Option<u64>,
     /// The names of an ENUM's or SET's members, in the column's character set.
@@ -93,6 +93,22 @@ impl<'a> TableMapEvent<'a> {
         })
     }
 
+    /// How rows of the table are packed, whether the table map has names or not: number of columns, types, their
+    /// metadata, and which may be NULL, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// If the bytes are damaged.
+    pub fn packing(&self) -> Result<String, DecodeErrorKind> {
+        let mut input = Input::new(self.shape);
+        let count = column_count(&mut input)?;
+        input.take(count)?;
+        input.length_encoded_bytes()?;
+        input.take(count.div_ceil(8))?;
+        let length = self.shape.len() - input.rest().len();
+        let packing = self.shape.get(..length).unwrap_or_default();
+        Ok(packing.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Reads the columns and the primary key.
     ///
     /// # Errors
@@ -113,7 +129,7 @@ impl<'a> TableMapEvent<'a> {
                 metadata: read_metadata(*type_number, &mut metadata)?,
                 nullable: bit(null_bits, index),
                 name: None,
-                unsigned: false,
+                unsigned: None,
                 collation: None,
                 members: None,
                 geometry_type: None,
@@ -222,7 +238,7 @@ fn read_optional(
         match number {
             field::SIGNEDNESS => {
                 for (index, column) in of(columns, is_numeric).enumerate() {
-                    column.unsigned = highest_first(&value, index)?;
+                    column.unsigned = Some(highest_first(&value, index)?);
                 }
             }
             field::DEFAULT_CHARSET => read_default_charset(value, columns, has_collation)?,

@@ -995,7 +995,7 @@ mod table_map {
                 read(&shape(&[field(SIGNEDNESS, &[bits]), names()].concat())).unwrap();
             let unsigned: Vec<_> = columns
                 .iter()
-                .filter(|column| column.unsigned)
+                .filter(|column| column.unsigned == Some(true))
                 .filter_map(|column| column.name.as_deref())
                 .collect();
             assert_eq!(unsigned.join(" "), expected);
@@ -1010,7 +1010,10 @@ mod table_map {
         ]
         .concat();
         let (columns, _) = read(&many).unwrap();
-        let unsigned: Vec<_> = columns.iter().map(|column| column.unsigned).collect();
+        let unsigned: Vec<_> = columns
+            .iter()
+            .map(|column| column.unsigned == Some(true))
+            .collect();
         assert_eq!(
             unsigned,
             [false, false, false, false, false, false, false, true, true]

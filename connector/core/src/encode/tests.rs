@@ -49,9 +49,11 @@ fn definition(columns: &[(&str, ColumnType, bool)], primary_key: &[usize]) -> Ta
                 name: (*name).to_owned(),
                 column_type: column_type.clone(),
                 nullable: *nullable,
+                declared: None,
             })
             .collect(),
         primary_key: primary_key.to_vec(),
+        packing: String::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{DecodeErrorKind, TableMapEvent};
+use crate::position::FileOffset;
 use crate::selection::TableName;
 use crate::value::{ColumnType, UnsupportedType};
 
@@ -16,6 +17,10 @@ pub struct TableDefinition {
     pub columns: Vec<Column>,
     /// Indexes of the columns of the primary key, in the key's order; empty without one.
     pub primary_key: Vec<usize>,
+    /// How rows are packed, as table maps with and without names say it: see [`TableMapEvent::packing`]. Empty in
+    /// definitions of before it was kept.
+    #[serde(default)]
+    pub packing: String,
 }
 
 /// One column.
@@ -28,6 +33,32 @@ pub struct Column {
     pub column_type: ColumnType,
     /// True if it may be NULL.
     pub nullable: bool,
+    /// What the server declares beyond that, if it is known to hold for the definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Declared>,
+}
+
+/// What no table map has: it decides the text of schemas, never how a row is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    /// The type in SQL, with display width and ZEROFILL.
+    pub sql_type: String,
+    /// The default; none without one, and for NULL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<DeclaredDefault>,
+    /// The expression of a generated column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
+}
+
+/// A default that is not NULL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeclaredDefault {
+    /// A value, as text.
+    Literal(String),
+    /// An expression, such as `CURRENT_TIMESTAMP(6)`.
+    Expression(String),
 }
 
 /// A table cannot be published as it is.
@@ -46,6 +77,54 @@ pub enum DefinitionError {
     NoMetadata {
         /// The table.
         table: TableName,
+    },
+    /// Without names in the binlog, the table can only be described by the server, which does not have it any more.
+    #[error(
+        "the binlog does not name the columns of {table} (binlog_row_metadata is not FULL), and the server has no such table any more"
+    )]
+    Gone {
+        /// The table.
+        table: TableName,
+    },
+    /// The server describes the table to others only.
+    #[error(
+        "the binlog does not name the columns of {table} (binlog_row_metadata is not FULL), and the account may not read the table's definition: {reason}"
+    )]
+    NotReadable {
+        /// The table.
+        table: TableName,
+        /// What the server says.
+        reason: String,
+    },
+    /// The server's description does not fit the table map.
+    #[error(
+        "the binlog does not name the columns of {table} (binlog_row_metadata is not FULL), and the server describes others now: {column} is not what it was"
+    )]
+    Differs {
+        /// The table.
+        table: TableName,
+        /// What differs: a column, or the number of all.
+        column: String,
+    },
+    /// A statement may have changed the table between its rows and the server's description.
+    #[error(
+        "the binlog does not name the columns of {table} (binlog_row_metadata is not FULL), and the statement at {statement} may have changed them since"
+    )]
+    Changed {
+        /// The table.
+        table: TableName,
+        /// Where the statement begins.
+        statement: FileOffset,
+    },
+    /// The names of members come in a character set that lacks some of their characters.
+    #[error(
+        "the binlog does not name the members of column {column} of {table} (binlog_row_metadata is not FULL), and in the server's description a question mark stands for characters that it cannot show"
+    )]
+    LostCharacters {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
     },
     /// A column has a type that is not published.
     #[error("column {column} of {table}: {kind}")]
@@ -70,10 +149,15 @@ impl TableDefinition {
             Ok(shape) => shape,
             Err(kind) => return Err(DefinitionError::Damaged { table, kind }),
         };
+        let packing = match event.packing() {
+            Ok(packing) => packing,
+            Err(kind) => return Err(DefinitionError::Damaged { table, kind }),
+        };
         let mut definition = Self {
             name: table,
             columns: Vec::new(),
             primary_key,
+            packing,
         };
         for metadata in columns {
             let table = || definition.name.clone();
@@ -91,6 +175,7 @@ impl TableDefinition {
                 name,
                 column_type,
                 nullable: metadata.nullable,
+                declared: None,
             });
         }
         Ok(definition)

@@ -55,6 +55,23 @@ pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffe
     }
 }
 
+/// True unless a statement is one that leaves every definition as it is: it changes rows, or belongs to a transaction.
+#[must_use]
+pub fn may_define(text: &[u8]) -> bool {
+    const CHANGE_ROWS: [&str; 14] = [
+        "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "DO", "SELECT", "WITH", "VALUES", "TABLE",
+        "HANDLER", "TRUNCATE", "BEGIN", "COMMIT",
+    ];
+    const OF_A_TRANSACTION: [&str; 4] = ["ROLLBACK", "SAVEPOINT", "RELEASE", "XA"];
+    match Tokens::new(text).next() {
+        Some(Token::Word(first)) => !CHANGE_ROWS
+            .iter()
+            .chain(&OF_A_TRANSACTION)
+            .any(|word| first.eq_ignore_ascii_case(word.as_bytes())),
+        Some(_) | None => true,
+    }
+}
+
 /// `CREATE TABLE … SELECT` in STATEMENT format. In ROW format the server logs the table alone, and then rows.
 fn fills_a_table(tokens: &mut Tokens<'_>) -> bool {
     let is = |token: &Token<'_>, word: &str| matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word.as_bytes()));
@@ -316,6 +333,32 @@ mod tests {
         check("shop", "SAVEPOINT a", &None);
         check("shop", "ROLLBACK TO a", &RollbackToSavepoint);
         check("shop", "XA END 'x'", &None);
+    }
+
+    #[test]
+    fn what_may_change_a_definition_is_all_but_what_is_known_not_to() {
+        for text in [
+            "ALTER TABLE t ADD c INT",
+            "/*!50003 CREATE */ TABLE t (id INT)",
+            "CREATE TABLE t SELECT 1",
+            "DROP DATABASE d",
+            "something new",
+            "(SELECT 1)",
+            "CALL p()",
+            "",
+        ] {
+            assert!(may_define(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "BEGIN",
+            "insert INTO t VALUES (1)",
+            "TRUNCATE t",
+            "/* a */ UPDATE t SET a = 1",
+            "XA START 'x'",
+            "SAVEPOINT `a`",
+        ] {
+            assert!(!may_define(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum Lookup {
     Ready,
     /// Its definition is new, or may have changed: a plan is to be made and given to [`Tables::install`].
     New(TableDefinition),
+    /// Likewise, but the table map does not name its columns.
+    Unnamed,
 }
 
 /// Rows refer to a table that no table map of their transaction describes.
@@ -88,7 +90,11 @@ impl Tables {
             self.remember(event, None);
             return Ok(Lookup::Ready);
         }
-        TableDefinition::from_table_map(event).map(Lookup::New)
+        match TableDefinition::from_table_map(event) {
+            Ok(definition) => Ok(Lookup::New(definition)),
+            Err(DefinitionError::NoMetadata { .. }) => Ok(Lookup::Unnamed),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives the plan for the rows that follow a table map.

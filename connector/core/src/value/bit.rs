@@ -42,6 +42,20 @@ impl Bit {
         Value::from("\0".repeat(usize::from(self.bits.div_ceil(8))))
     }
 
+    /// The bits of a text such as `b'101'`.
+    pub(super) fn literal_default(self, text: &str) -> Option<Value> {
+        let digits = text.strip_prefix("b'")?.strip_suffix('\'')?;
+        let number = u64::from_str_radix(digits, 2).ok()?;
+        if self.bits == 1 {
+            return (number < 2).then(|| Value::from(number == 1));
+        }
+        let bytes = number.to_be_bytes();
+        let start = bytes
+            .len()
+            .checked_sub(usize::from(self.bits.div_ceil(8)))?;
+        Some(super::bytes_default(bytes.get(start..)?))
+    }
+
     #[inline]
     pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
         let bytes = input.take(usize::from(self.bits.div_ceil(8)))?;

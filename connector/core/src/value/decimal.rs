@@ -41,7 +41,7 @@ impl Decimal {
         Ok(Self {
             precision,
             scale,
-            unsigned: column.unsigned,
+            unsigned: column.unsigned == Some(true),
         })
     }
 
@@ -55,6 +55,33 @@ impl Decimal {
             "type": "bytes", "logicalType": "decimal",
             "precision": self.precision, "scale": self.scale,
         })
+    }
+
+    /// The number that a text such as `-1.50` stands for.
+    pub(super) fn literal_default(self, text: &str) -> Option<Value> {
+        let (negative, text) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let padding = usize::from(self.scale).checked_sub(fraction.len())?;
+        let digits = whole.bytes().chain(fraction.bytes());
+        let mut limbs = [0_u32; LIMBS];
+        let mut count = 0;
+        for digit in digits.chain(std::iter::repeat_n(b'0', padding)) {
+            let digit = char::from(digit).to_digit(10)?;
+            count += usize::from(count > 0 || digit > 0);
+            multiply_add(&mut limbs, 10, u64::from(digit));
+        }
+        if count > usize::from(self.precision) {
+            return None;
+        }
+        if negative {
+            negate(&mut limbs);
+        }
+        let mut bytes = Vec::new();
+        write_shortest(&mut bytes, &limbs);
+        Some(super::bytes_default(super::without_length(&bytes)))
     }
 
     #[inline]

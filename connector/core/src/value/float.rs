@@ -21,7 +21,7 @@ impl Float {
         let bytes = if column.type_number == 4 { 4 } else { 8 };
         Self {
             bytes,
-            unsigned: column.unsigned,
+            unsigned: column.unsigned == Some(true),
         }
     }
 

@@ -30,7 +30,7 @@ impl Integer {
         };
         Self {
             bytes,
-            unsigned: column.unsigned,
+            unsigned: column.unsigned == Some(true),
         }
     }
 
@@ -60,6 +60,17 @@ impl Integer {
         match (self.bytes, self.unsigned) {
             (8, true) => Value::from("\0"),
             _ => Value::from(0),
+        }
+    }
+
+    pub(super) fn literal_default(self, text: &str) -> Option<Value> {
+        match (self.bytes, self.unsigned) {
+            (8, true) => {
+                let mut bytes = Vec::new();
+                write_unsigned_decimal(&mut bytes, text.parse().ok()?);
+                Some(super::bytes_default(super::without_length(&bytes)))
+            }
+            _ => text.parse::<i64>().ok().map(Value::from),
         }
     }
 

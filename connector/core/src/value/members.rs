@@ -85,6 +85,19 @@ impl Members {
         }
     }
 
+    pub(super) fn literal_default(&self, text: &str) -> Option<Value> {
+        let is_member = |members: &[String], name: &str| members.iter().any(|known| known == name);
+        match self {
+            Self::Enum { members, .. } => is_member(members, text).then(|| Value::from(text)),
+            Self::Set { .. } if text.is_empty() => Some(Value::Array(Vec::new())),
+            Self::Set { members, .. } => {
+                let chosen: Vec<&str> = text.split(',').collect();
+                let are_all = chosen.iter().all(|name| is_member(members, name));
+                are_all.then(|| Value::from(chosen))
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn copy(&self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
         match self {

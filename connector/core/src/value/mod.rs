@@ -203,6 +203,26 @@ impl ColumnType {
         }
     }
 
+    /// A literal default, as the server writes it, as an Avro default. `None` if Avro has no such value.
+    #[must_use]
+    pub fn literal_default(&self, text: &str) -> Option<Value> {
+        match self {
+            Self::Integer(integer) => integer.literal_default(text),
+            Self::Decimal(decimal) => decimal.literal_default(text),
+            Self::Float(_) => text
+                .parse::<f64>()
+                .ok()
+                .filter(|number| number.is_finite())
+                .map(Value::from),
+            Self::Bit(bit) => bit.literal_default(text),
+            Self::Text(_) => Some(Value::from(text)),
+            Self::Temporal(temporal) => temporal.literal_default(text),
+            Self::Members(members) => members.literal_default(text),
+            // The server does not show all bytes of the one, and takes no literal for the others.
+            Self::Binary(_) | Self::Json | Self::Geometry(_) | Self::Vector(_) => None,
+        }
+    }
+
     /// True if values exist that Avro cannot hold, so that the field is nullable even if the column is not.
     #[must_use]
     pub fn may_be_invalid(&self) -> bool {
@@ -231,6 +251,21 @@ impl ColumnType {
         }
         Ok(Written::Value)
     }
+}
+
+/// An Avro default of type bytes: text whose characters are the bytes.
+fn bytes_default(bytes: &[u8]) -> Value {
+    Value::from(
+        bytes
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect::<String>(),
+    )
+}
+
+/// What follows the length of fewer than 64 bytes in Avro binary.
+fn without_length(bytes: &[u8]) -> &[u8] {
+    bytes.get(1..).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -103,6 +103,25 @@ impl Temporal {
         }
     }
 
+    /// The number that a text such as `2020-02-02 12:00:00.5` stands for; a TIMESTAMP is given in UTC. None for a date
+    /// that is none.
+    pub(super) fn literal_default(self, text: &str) -> Option<Value> {
+        let number = match self {
+            Self::Year => text.parse().ok()?,
+            Self::Date => days_of_text(text)?,
+            Self::DateTime { .. } | Self::Timestamp { .. } => {
+                let (date, time) = text.split_once(' ')?;
+                let time = time_of_text(time)?;
+                days_of_text(date)? * 86_400 * SECOND_MICROS + time
+            }
+            Self::Time { .. } => match text.strip_prefix('-') {
+                Some(text) => -time_of_text(text)?,
+                None => time_of_text(text)?,
+            },
+        };
+        Some(Value::from(number))
+    }
+
     #[inline]
     pub(super) fn copy(
         self,
@@ -134,6 +153,23 @@ impl Temporal {
             None => Written::Invalid,
         })
     }
+}
+
+/// Days since 1970 of a text such as `2020-02-02`; `None` if there is no such date.
+fn days_of_text(text: &str) -> Option<i64> {
+    let mut parts = text.splitn(3, '-').map(|part| part.parse().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    is_date(year, month, day).then(|| days_from_civil(year, month, day))
+}
+
+/// Microseconds of a text such as `12:00:00.5`.
+fn time_of_text(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut parts = whole.splitn(3, ':').map(|part| part.parse::<i64>().ok());
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    let micros = format!("{fraction:0<6}").parse::<i64>().ok()?;
+    let is_time = hour <= HOURS_MAX && minute < 60 && second < 60 && micros < SECOND_MICROS;
+    is_time.then_some((hour * 3600 + minute * 60 + second) * SECOND_MICROS + micros)
 }
 
 /// A fraction of a whole second or more would show as a later second, which nobody stored.

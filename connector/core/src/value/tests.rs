@@ -18,7 +18,7 @@ fn column(type_number: u8, metadata: [u8; 2]) -> ColumnMetadata {
         metadata: u16::from_le_bytes(metadata),
         nullable: false,
         name: None,
-        unsigned: false,
+        unsigned: None,
         collation: None,
         members: None,
         geometry_type: None,
@@ -29,7 +29,7 @@ fn column(type_number: u8, metadata: [u8; 2]) -> ColumnMetadata {
 
 fn unsigned(column: ColumnMetadata) -> ColumnMetadata {
     ColumnMetadata {
-        unsigned: true,
+        unsigned: Some(true),
         ..column
     }
 }
@@ -666,7 +666,7 @@ fn random_bytes_never_panic_and_what_is_accepted_is_read_by_the_oracle() {
             1, 2, 3, 4, 5, 8, 9, 10, 13, 15, 16, 17, 18, 19, 242, 245, 246, 252, 253, 254, 255,
         ]);
         let mut column = column(type_number, [random.byte() % 80, random.byte() % 80]);
-        column.unsigned = random.below(2) == 0;
+        column.unsigned = Some(random.below(2) == 0);
         column.collation =
             Some(*random.pick(&[UTF8MB4, UTF8MB3, ASCII, BINARY, 8, 13, 28, 54, 249]));
         column.members = Some(vec![b"a".to_vec(), b"b".to_vec()]);

@@ -87,12 +87,14 @@ fn definition(
             name,
             column_type,
             nullable,
+            declared: None,
         })
         .collect();
     TableDefinition {
         name,
         columns,
         primary_key: key.to_vec(),
+        packing: String::new(),
     }
 }
 

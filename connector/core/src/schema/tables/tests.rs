@@ -57,7 +57,7 @@ fn plan(definition: &TableDefinition) -> Arc<TablePlan> {
 #[track_caller]
 fn asks(tables: &mut Tables, body: &[u8]) -> bool {
     with_map(body, |map| match tables.table_map(map).unwrap() {
-        Lookup::Ready => false,
+        Lookup::Ready | Lookup::Unnamed => false,
         Lookup::New(definition) => {
             assert_eq!(definition.name, TableName::new(map.database, map.table));
             tables.install(map, plan(&definition));
@@ -191,8 +191,6 @@ fn a_selected_table_that_cannot_be_published_is_refused_by_name() {
             tables().table_map(map).unwrap_err()
         })
     };
-    let no_names = refused(&[1, 3, 0, 0, 1, 1, 0]);
-    assert_eq!(no_names, DefinitionError::NoMetadata { table: table() });
     let old = refused(&[1, 11, 0, 0, 4, 2, 1, b'f']);
     let kind = UnsupportedType("TIME in the format before MySQL 5.6");
     let expected = DefinitionError::Unsupported {
@@ -202,6 +200,25 @@ fn a_selected_table_that_cannot_be_published_is_refused_by_name() {
     };
     assert_eq!(old, expected);
     assert!(matches!(refused(&[2, 3]), DefinitionError::Damaged { .. }));
+}
+
+#[test]
+fn a_table_map_without_names_asks_for_the_definition_until_it_gets_a_plan() {
+    let mut tables = tables();
+    let body = testing::table_map(1, "shop", "t", &[1, 3, 0, 0, 1, 1, 0]);
+    let ask = |tables: &mut Tables| {
+        with_map(&body, |map| {
+            matches!(tables.table_map(map), Ok(Lookup::Unnamed))
+        })
+    };
+    assert!(ask(&mut tables) && ask(&mut tables));
+    let definition = with_map(&self::body(1, "shop", "t"), |map| {
+        TableDefinition::from_table_map(map).unwrap()
+    });
+    with_map(&body, |map| tables.install(map, plan(&definition)));
+    assert!(!ask(&mut tables));
+    tables.end_versions();
+    assert!(ask(&mut tables));
 }
 
 #[test]

@@ -1,0 +1,353 @@
+//! A table as the server describes it now: where a table map names no columns, its definition; else what no table map
+//! has, such as defaults.
+//!
+//! Source: MySQL manual, "The INFORMATION_SCHEMA COLUMNS Table"; how types are packed: MySQL source, `sql/field.cc`
+//! (`do_save_field_metadata` of each type).
+
+use super::definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
+use crate::decode::{ColumnMetadata, TableMapEvent};
+use crate::selection::TableName;
+use crate::value::{Charset, ColumnType};
+
+/// A table, as `information_schema` has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DescribedTable {
+    /// Its columns, in the table's order.
+    pub columns: Vec<DescribedColumn>,
+    /// The names of the columns of its primary key, in the key's order.
+    pub primary_key: Vec<String>,
+}
+
+/// A column, as `information_schema.COLUMNS` has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DescribedColumn {
+    /// `COLUMN_NAME`
+    pub name: String,
+    /// `COLUMN_TYPE`, such as `int(10) unsigned zerofill`.
+    pub sql_type: String,
+    /// `IS_NULLABLE`
+    pub nullable: bool,
+    /// The number of `COLLATION_NAME`.
+    pub collation: Option<u64>,
+    /// `COLUMN_DEFAULT`; none for NULL and where there is no default.
+    pub default: Option<String>,
+    /// `EXTRA`
+    pub extra: String,
+    /// `GENERATION_EXPRESSION`; empty for columns that are not generated.
+    pub expression: String,
+}
+
+/// The collation that names of members are given in, whatever the column's.
+const UTF8MB4_COLLATION: u64 = 45;
+/// The collation of bytes without a character set.
+const BINARY_COLLATION: u64 = 63;
+
+impl TableDefinition {
+    /// The definition that the server's description and a table map without names make together: the packing of
+    /// every column in the table map must be that of its type in the description.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] if they are not of the same table definition, or it cannot be published.
+    pub fn from_described(
+        event: &TableMapEvent<'_>,
+        described: &DescribedTable,
+    ) -> Result<Self, DefinitionError> {
+        let table = || TableName::new(event.database, event.table);
+        let damaged = |kind| DefinitionError::Damaged {
+            table: table(),
+            kind,
+        };
+        let differs = |what: &str| DefinitionError::Differs {
+            table: table(),
+            column: what.to_owned(),
+        };
+        let (packed, _) = event.shape().map_err(damaged)?;
+        if packed.len() != described.columns.len() {
+            return Err(differs("their number"));
+        }
+        let mut columns = Vec::with_capacity(packed.len());
+        for (metadata, column) in packed.into_iter().zip(&described.columns) {
+            if column.has_members() && column.has_lost_characters() {
+                return Err(DefinitionError::LostCharacters {
+                    table: table(),
+                    column: column.name.clone(),
+                });
+            }
+            let Some(complete) = column.complete(&metadata) else {
+                return Err(differs(&column.name));
+            };
+            let column_type = ColumnType::from_metadata(&complete).map_err(|kind| {
+                DefinitionError::Unsupported {
+                    table: table(),
+                    column: column.name.clone(),
+                    kind,
+                }
+            })?;
+            columns.push(Column {
+                name: column.name.clone(),
+                column_type,
+                nullable: column.nullable,
+                declared: Some(column.declared()),
+            });
+        }
+        let place = |name: &String| columns.iter().position(|column| column.name == *name);
+        let key: Option<Vec<usize>> = described.primary_key.iter().map(place).collect();
+        Ok(Self {
+            name: table(),
+            primary_key: key.ok_or_else(|| differs("the primary key"))?,
+            columns,
+            packing: event.packing().map_err(damaged)?,
+        })
+    }
+
+    /// Adds what the server's description has beyond a table map with names, if it is of the same definition.
+    #[must_use]
+    pub fn declared(self, event: &TableMapEvent<'_>, described: &DescribedTable) -> Self {
+        match Self::from_described(event, described) {
+            Ok(declared) if declared.is_but_for_declared(&self) => declared,
+            Ok(_) | Err(_) => self,
+        }
+    }
+
+    /// True if rows of both are read alike: what is declared beyond a table map may differ.
+    #[must_use]
+    pub fn is_but_for_declared(&self, other: &Self) -> bool {
+        let columns = || self.columns.iter().zip(&other.columns);
+        self.name == other.name
+            && self.primary_key == other.primary_key
+            && self.packing == other.packing
+            && self.columns.len() == other.columns.len()
+            && columns().all(|(one, other)| {
+                (&one.name, &one.column_type, one.nullable)
+                    == (&other.name, &other.column_type, other.nullable)
+            })
+    }
+}
+
+impl DescribedColumn {
+    /// The metadata of a table map, with what the description adds; `None` if they are not of the same type.
+    fn complete(&self, packed: &ColumnMetadata) -> Option<ColumnMetadata> {
+        let collation = match self.has_members() {
+            true => Some(UTF8MB4_COLLATION),
+            false => self
+                .collation
+                .or(self.is_binary().then_some(BINARY_COLLATION)),
+        };
+        let packing = self.packing(collation)?;
+        if packing != (packed.type_number, packed.metadata) || packed.nullable != self.nullable {
+            return None;
+        }
+        let complete = ColumnMetadata {
+            type_number: packed.type_number,
+            metadata: packed.metadata,
+            nullable: packed.nullable,
+            name: Some(self.name.clone()),
+            unsigned: Some(self.attributes().contains(" unsigned")),
+            collation,
+            members: match self.has_members() {
+                true => Some(members(self.arguments())?),
+                false => None,
+            },
+            geometry_type: geometry_type(self.family()),
+            dimensions: (self.family() == "vector")
+                .then(|| self.number())
+                .flatten()
+                .and_then(|number| u32::try_from(number).ok()),
+            visible: !self.extra.contains("INVISIBLE"),
+        };
+        // What the table map has of it beyond the packing must be the same.
+        let is_same = !differ(packed.unsigned, complete.unsigned)
+            && (self.has_members() || !differ(packed.collation, complete.collation))
+            && !differ(packed.geometry_type, complete.geometry_type)
+            && !differ(packed.dimensions, complete.dimensions);
+        is_same.then_some(complete)
+    }
+
+    /// Type number and metadata of the column in a table map; `None` for a type that is not known.
+    fn packing(&self, collation: Option<u64>) -> Option<(u8, u16)> {
+        let number = self.number();
+        let fraction = u16::try_from(number.unwrap_or(0)).ok();
+        Some(match self.family() {
+            "tinyint" => (1, 0),
+            "smallint" => (2, 0),
+            "int" => (3, 0),
+            "bigint" => (8, 0),
+            "mediumint" => (9, 0),
+            "float" => (4, 4),
+            "double" => (5, 8),
+            "date" => (10, 0),
+            "year" => (13, 0),
+            "timestamp" => (17, fraction?),
+            "datetime" => (18, fraction?),
+            "time" => (19, fraction?),
+            "decimal" => {
+                let (precision, scale) = self.arguments().split_once(',')?;
+                let parse = |text: &str| text.trim().parse::<u8>().ok();
+                let bytes = [parse(precision)?, parse(scale)?];
+                (246, u16::from_le_bytes(bytes))
+            }
+            "bit" => {
+                let bits = u8::try_from(number?).ok()?;
+                (16, u16::from_le_bytes([bits % 8, bits / 8]))
+            }
+            "varchar" | "varbinary" => (15, bytes_of(number?, collation)?),
+            "char" | "binary" => (254, packed_char(bytes_of(number?, collation)?)),
+            "tinytext" | "tinyblob" => (252, 1),
+            "text" | "blob" => (252, 2),
+            "mediumtext" | "mediumblob" => (252, 3),
+            "longtext" | "longblob" => (252, 4),
+            "json" => (245, 4),
+            "vector" => (242, 4),
+            "enum" => {
+                let size = if members(self.arguments())?.len() < 256 {
+                    1
+                } else {
+                    2
+                };
+                (254, u16::from_le_bytes([247, size]))
+            }
+            "set" => {
+                let size = match members(self.arguments())?.len().div_ceil(8) {
+                    size @ 1..=4 => u8::try_from(size).ok()?,
+                    _ => 8,
+                };
+                (254, u16::from_le_bytes([248, size]))
+            }
+            family => {
+                geometry_type(family)?;
+                (255, 4)
+            }
+        })
+    }
+
+    /// The type's first word.
+    fn family(&self) -> &str {
+        let end = self.sql_type.find(['(', ' ']);
+        let end = end.unwrap_or(self.sql_type.len());
+        self.sql_type.get(..end).unwrap_or_default()
+    }
+
+    /// What stands in the type's parentheses.
+    fn arguments(&self) -> &str {
+        let inside = || {
+            let (_, rest) = self.sql_type.split_once('(')?;
+            Some(rest.rsplit_once(')')?.0)
+        };
+        inside().unwrap_or_default()
+    }
+
+    /// What follows the type's parentheses, with a space in front.
+    fn attributes(&self) -> &str {
+        match self.sql_type.rsplit_once(')') {
+            Some((_, attributes)) => attributes,
+            None => &self.sql_type,
+        }
+    }
+
+    /// The only number in the type's parentheses.
+    fn number(&self) -> Option<u64> {
+        self.arguments().trim().parse().ok()
+    }
+
+    fn has_members(&self) -> bool {
+        matches!(self.family(), "enum" | "set")
+    }
+
+    fn is_binary(&self) -> bool {
+        let family = self.family();
+        matches!(family, "binary" | "varbinary") || family.ends_with("blob")
+    }
+
+    /// The server gives the names of members in a character set that lacks some characters, and puts a question mark
+    /// in their place: a name with one of its own cannot be told from those. Bytes that are no text are `x'ff'`.
+    fn has_lost_characters(&self) -> bool {
+        self.arguments().contains('?') || members(self.arguments()).is_none()
+    }
+
+    fn declared(&self) -> Declared {
+        let is_expression = self.extra.contains("DEFAULT_GENERATED");
+        // Of bytes the server shows what precedes the first zero byte; of text, question marks for what its own tables
+        // cannot hold.
+        let is_shown = |text: &String| is_expression || !(self.is_binary() || text.contains('?'));
+        let default = self.default.clone().filter(is_shown);
+        let default = default.map(|text| match is_expression {
+            true => DeclaredDefault::Expression(text),
+            false => DeclaredDefault::Literal(text),
+        });
+        Declared {
+            sql_type: self.sql_type.clone(),
+            default,
+            expression: Some(self.expression.clone()).filter(|text| !text.is_empty()),
+        }
+    }
+}
+
+/// True if both are known, and not the same.
+fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.is_some() && other.is_some() && one != other
+}
+
+/// Bytes of the longest value of so many characters.
+fn bytes_of(characters: u64, collation: Option<u64>) -> Option<u16> {
+    let longest = match collation? {
+        BINARY_COLLATION => 1,
+        number => u64::from(Charset::of_collation(number)?.longest()),
+    };
+    u16::try_from(characters.checked_mul(longest)?).ok()
+}
+
+/// The metadata of a CHAR: two bits of its length are in the type's byte, inverted.
+fn packed_char(bytes: u16) -> u16 {
+    let [low, high] = bytes.to_le_bytes();
+    u16::from_le_bytes([0xfe ^ ((high & 3) << 4), low])
+}
+
+/// The number of a spatial type.
+fn geometry_type(family: &str) -> Option<u64> {
+    Some(match family {
+        "geometry" => 0,
+        "point" => 1,
+        "linestring" => 2,
+        "polygon" => 3,
+        "multipoint" => 4,
+        "multilinestring" => 5,
+        "multipolygon" => 6,
+        "geomcollection" | "geometrycollection" => 7,
+        _ => return None,
+    })
+}
+
+/// The members in `'a','b''c'`, in UTF-8. The server doubles single quotes, and escapes backslashes, NUL and ends of
+/// lines by a backslash (MySQL source, `sql/sql_show.cc`, `append_unescaped`).
+fn members(list: &str) -> Option<Vec<Vec<u8>>> {
+    let mut members = Vec::new();
+    let mut rest = list.chars().peekable();
+    loop {
+        let mut name = String::new();
+        if rest.next() != Some('\'') {
+            return None;
+        }
+        loop {
+            match rest.next()? {
+                '\'' if rest.next_if_eq(&'\'').is_some() => name.push('\''),
+                '\'' => break,
+                '\\' => name.push(match rest.next()? {
+                    '0' => '\0',
+                    'n' => '\n',
+                    'r' => '\r',
+                    other => other,
+                }),
+                other => name.push(other),
+            }
+        }
+        members.push(name.into_bytes());
+        match rest.next() {
+            None => return Some(members),
+            Some(',') => {}
+            Some(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! What was a table, at the place of its rows?
+//!
+//! Where table maps name no columns (`binlog_row_metadata=MINIMAL`) the server describes the table, as it is now. That
+//! holds for rows of before only if no statement in between may have changed the table (I6): the rest of the binlog is
+//! read for statements first, once for all tables. Else the stream halts; a definition is never guessed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use binlog_bridge_core::decode::{DeadTransaction, Decoder, Item, Joined, Joiner, TableMapEvent};
+use binlog_bridge_core::event::{EventBlock, EventHeader};
+use binlog_bridge_core::position::{FileOffset, Position};
+use binlog_bridge_core::schema::{DefinitionError, LookAhead, TableDefinition, may_define};
+use binlog_bridge_core::selection::TableName;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::shutdown::Shutdown;
+use crate::source::{Description, Dump, SourceError};
+
+/// What was looked at ahead of the stream; all runs of a task share it, as looking may take long.
+pub type SharedLookAhead = Arc<Mutex<Option<LookAhead>>>;
+
+/// Bounds of looking ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookAheadLimits {
+    /// Words of statements that are kept.
+    pub words_max: usize,
+    /// Bytes of the largest statement.
+    pub statement_bytes_max: usize,
+}
+
+/// Finds out what tables were.
+pub(crate) struct Definitions<D> {
+    /// A connection of its own: the stream stands still meanwhile.
+    dump: D,
+    ahead: SharedLookAhead,
+    limits: LookAheadLimits,
+    shutdown: Shutdown,
+}
+
+/// Where a table map is.
+pub(crate) struct Place {
+    /// Where it begins.
+    pub(crate) at: FileOffset,
+    /// Just before its source transaction.
+    pub(crate) position: Position,
+}
+
+/// Of what is only a default in a schema nobody needs to know so much: no more bytes of the binlog are read for it.
+const NEAR_BYTES: u64 = 16 << 20;
+/// How often it is said how far the looking ahead is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// Source transactions without end that are passed over: a server leaves at most one for each crash.
+const DEAD_MAX: usize = 64;
+
+impl<D: Dump> Definitions<D> {
+    pub(crate) fn new(
+        dump: D,
+        ahead: SharedLookAhead,
+        limits: LookAheadLimits,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            dump,
+            ahead,
+            limits,
+            shutdown,
+        }
+    }
+
+    /// The definition of a table whose table map does not name its columns.
+    pub(crate) async fn prove(
+        &mut self,
+        event: &TableMapEvent<'_>,
+        place: &Place,
+    ) -> Result<TableDefinition, Error> {
+        let table = TableName::new(event.database, event.table);
+        let wrong = |source| Error::Definition {
+            at: place.at.clone(),
+            source,
+        };
+        let description = match self.dump.describe(&table).await {
+            Ok(Some(description)) => description,
+            Ok(None) => return Err(wrong(DefinitionError::Gone { table })),
+            Err(SourceError::AccessDenied { detail, .. }) => {
+                let reason = detail;
+                return Err(wrong(DefinitionError::NotReadable { table, reason }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(statement) = self.last_touch(&table, place, &description).await? {
+            return Err(wrong(DefinitionError::Changed { table, statement }));
+        }
+        tracing::debug!(%table, "its definition is that of the server");
+        TableDefinition::from_described(event, &description.table).map_err(wrong)
+    }
+
+    /// Adds to a definition what table maps do not have. It is left as it is if that cannot be known, or not without
+    /// reading much of the binlog, unless that `must` be.
+    pub(crate) async fn declare(
+        &mut self,
+        definition: TableDefinition,
+        event: &TableMapEvent<'_>,
+        place: &Place,
+        must: bool,
+    ) -> Result<TableDefinition, Error> {
+        let description = match self.dump.describe(&definition.name).await {
+            Ok(Some(description)) => description,
+            Ok(None) | Err(SourceError::AccessDenied { .. } | SourceError::Server { .. }) => {
+                return Ok(definition);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let first = place.position.at();
+        let is_near = first.file == description.end.file
+            && description.end.offset.saturating_sub(first.offset) <= NEAR_BYTES;
+        if !(is_near || must) {
+            return Ok(definition);
+        }
+        let touch = self.last_touch(&definition.name, place, &description);
+        Ok(match touch.await? {
+            Some(_) => definition,
+            None => definition.declared(event, &description.table),
+        })
+    }
+
+    /// The last statement between a table map and the end of the binlog at the description that may have changed the
+    /// table.
+    async fn last_touch(
+        &mut self,
+        table: &TableName,
+        place: &Place,
+        description: &Description,
+    ) -> Result<Option<FileOffset>, Error> {
+        let known = self.shared().take();
+        let mut ahead = match known {
+            Some(known) if known.covers(place.position.at()) => known,
+            Some(_) | None => LookAhead::new(place.position.clone(), self.limits.words_max),
+        };
+        let read = self.read_on(&mut ahead, &description.end).await;
+        let touch = ahead.last_touch(table).filter(|touch| **touch > place.at);
+        let touch = touch.cloned();
+        *self.shared() = Some(ahead);
+        read.map(|()| touch)
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Option<LookAhead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_on(&mut self, ahead: &mut LookAhead, end: &FileOffset) -> Result<(), Error> {
+        let mut dead = Vec::new();
+        while ahead.position().at() < end {
+            if let Err(error) = self.read(ahead, end, &dead).await {
+                match error.dead_transaction() {
+                    Some(found) if dead.len() < DEAD_MAX => dead.push(found),
+                    Some(_) | None => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &mut self,
+        ahead: &mut LookAhead,
+        end: &FileOffset,
+        dead: &[DeadTransaction],
+    ) -> Result<(), Error> {
+        self.dump.open(ahead.position()).await?;
+        let mut decoder = Decoder::new(ahead.position().clone()).without(dead.to_vec());
+        let mut joiner = Joiner::new(self.limits.statement_bytes_max);
+        let mut block = EventBlock::default();
+        let mut said = Instant::now();
+        while ahead.position().at() < end {
+            block.clear();
+            tokio::select! {
+                biased;
+                // 1. A shutdown must not wait for the end of the binlog.
+                () = self.shutdown.asked() => return Err(Error::Stopped),
+                // 2. Cancel-safe by contract.
+                read = self.dump.next(&mut block) => read?,
+            }
+            for (part, bytes) in block.pieces() {
+                // Of what is large, rows are not needed.
+                let wanted = |_: &EventHeader, table_id: Option<u64>| table_id.is_none();
+                match joiner.piece(part, bytes, wanted) {
+                    Ok(Joined::Event(event)) => {
+                        let (_, item) = decoder.event(event)?;
+                        if let Item::Statement(statement) = item
+                            && may_define(statement.text)
+                        {
+                            ahead.note(decoder.at(), statement.text);
+                        }
+                    }
+                    Ok(Joined::Skipped(header)) => decoder.skipped(&header)?,
+                    Ok(Joined::Pending) => {}
+                    Err(kind) => return Err(decoder.failed(kind).into()),
+                }
+            }
+            ahead.reached(decoder.position());
+            if said.elapsed() >= PROGRESS_INTERVAL {
+                let at = decoder.at();
+                tracing::info!(%at, %end, "reading ahead for statements that change tables");
+                said = Instant::now();
+            }
+        }
+        Ok(())
+    }
+}
