@@ -7,6 +7,8 @@ import random
 import struct
 from collections.abc import Callable
 
+import pytest
+
 from harness.task import Task
 from test_types import BITS, BYTES, CHARSETS, FLOAT, NUMBER, TEXT, Column, expected, quoted, shown
 
@@ -150,7 +152,13 @@ def geometry(chance: Random) -> Kind:
     return "GEOMETRY", BYTES, value
 
 
-def test_random_rows_are_what_select_returns(task: Task, say):
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+def test_random_rows_are_what_select_returns(task: Task, metadata: str, say):
+    with task.stack.metadata(metadata):
+        follow_random_rows(task, say)
+
+
+def follow_random_rows(task: Task, say) -> None:
     chance = Random(SEED)
     connector = task.connector().start(ready_within=30)
     tables = {f"t{number}": [kind(chance) for _ in range(chance.randint(1, COLUMNS_MAX))] for number in range(TABLES)}

@@ -3,6 +3,8 @@
 import os
 import pathlib
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pymysql
@@ -93,6 +95,15 @@ class Stack:
 
     def variable(self, name: str) -> Any:
         return self.sql(f"SELECT @@GLOBAL.{name}")[0][0]
+
+    @contextmanager
+    def metadata(self, value: str) -> Iterator[None]:
+        """What table maps have: `binlog_row_metadata`. Afterwards it is FULL again."""
+        self.sql(f"SET GLOBAL binlog_row_metadata = {value}")
+        try:
+            yield
+        finally:
+            self.sql("SET GLOBAL binlog_row_metadata = FULL")
 
     def binlog_end(self) -> tuple[str, int]:
         row = self.sql("SHOW MASTER STATUS")[0]

@@ -23,6 +23,15 @@ impl Mentions {
         let words = text
             .split(|byte| !is_word(*byte))
             .filter(|word| !word.is_empty());
+        // Right behind the version of a comment that is executed a name may begin: `/*!80000t*/`.
+        let words = words.flat_map(|word| {
+            let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let behind = (5..=6)
+                .filter(move |length| digits >= *length)
+                .filter_map(|length| word.get(length..))
+                .filter(|rest| !rest.is_empty());
+            std::iter::once(word).chain(behind)
+        });
         Self {
             words: words
                 .map(|word| String::from_utf8_lossy(word).to_ascii_lowercase())
@@ -199,6 +208,8 @@ mod tests {
             ("DROP DATABASE stock", "t", false),
             ("ALTER TABLE größe ADD c INT", "größe", true),
             ("ALTER TABLE u /* t */ ADD c INT", "t", true),
+            ("ALTER TABLE /*!50001t*/ ADD c INT", "t", true),
+            ("ALTER TABLE /*!800001t*/ ADD c INT", "1t", true),
             ("ALTER TABLE \u{e4}t ADD c INT", "t", true),
         ] {
             let mentions = Mentions::of(text.as_bytes());

@@ -50,26 +50,74 @@ pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffe
         StatementEffect::RollbackToSavepoint
     } else if is(&["SAVEPOINT", "RELEASE", "XA", "BEGIN", "COMMIT"]) {
         StatementEffect::None
-    } else {
+    } else if may_define(statement.text) {
         StatementEffect::Definition
+    } else {
+        StatementEffect::None
     }
 }
 
-/// True unless a statement is one that leaves every definition as it is: it changes rows, or belongs to a transaction.
+/// True unless a statement is one that leaves every table's definition as it is: it changes rows, belongs to a
+/// transaction, or is about accounts or about something else than tables, whatever tables it names.
 #[must_use]
 pub fn may_define(text: &[u8]) -> bool {
     const CHANGE_ROWS: [&str; 14] = [
         "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "DO", "SELECT", "WITH", "VALUES", "TABLE",
         "HANDLER", "TRUNCATE", "BEGIN", "COMMIT",
     ];
-    const OF_A_TRANSACTION: [&str; 4] = ["ROLLBACK", "SAVEPOINT", "RELEASE", "XA"];
-    match Tokens::new(text).next() {
-        Some(Token::Word(first)) => !CHANGE_ROWS
+    const OTHERS: [&str; 10] = [
+        "ROLLBACK",
+        "SAVEPOINT",
+        "RELEASE",
+        "XA",
+        "GRANT",
+        "REVOKE",
+        "SET",
+        "ANALYZE",
+        "OPTIMIZE",
+        "FLUSH",
+    ];
+    const ON_OBJECTS: [&str; 4] = ["CREATE", "ALTER", "DROP", "RENAME"];
+    let is = |found: &[u8], words: &[&str]| {
+        words
             .iter()
-            .chain(&OF_A_TRANSACTION)
-            .any(|word| first.eq_ignore_ascii_case(word.as_bytes())),
+            .any(|word| found.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let mut tokens = Tokens::new(text);
+    match tokens.next() {
+        Some(Token::Word(first)) if is(first, &ON_OBJECTS) => is_on_a_table(tokens),
+        Some(Token::Word(first)) => !is(first, &CHANGE_ROWS) && !is(first, &OTHERS),
         Some(_) | None => true,
     }
+}
+
+/// What kind of object a statement is on, as far as that is what tables are made of: the first of these words says so.
+fn is_on_a_table(tokens: Tokens<'_>) -> bool {
+    const TABLES: [&str; 6] = ["TABLE", "TABLES", "DATABASE", "SCHEMA", "INDEX", "KEY"];
+    const NO_TABLES: [&str; 7] = [
+        "VIEW",
+        "TRIGGER",
+        "PROCEDURE",
+        "FUNCTION",
+        "EVENT",
+        "USER",
+        "ROLE",
+    ];
+    for token in tokens {
+        let Token::Word(word) = token else { continue };
+        let is = |words: &[&str]| {
+            words
+                .iter()
+                .any(|each| word.eq_ignore_ascii_case(each.as_bytes()))
+        };
+        if is(&TABLES) {
+            return true;
+        }
+        if is(&NO_TABLES) {
+            return false;
+        }
+    }
+    true
 }
 
 /// `CREATE TABLE … SELECT` in STATEMENT format. In ROW format the server logs the table alone, and then rows.
@@ -292,6 +340,45 @@ mod tests {
     }
 
     #[test]
+    fn only_statements_on_tables_and_databases_may_define() {
+        for text in [
+            "ALTER TABLE t ADD c INT",
+            "create temporary table t (id int)",
+            "CREATE TABLE view (id INT)",
+            "CREATE OR REPLACE TABLE t (id INT)",
+            "ALTER ONLINE TABLE t ADD c INT",
+            "RENAME TABLES t TO user",
+            "DROP TABLE IF EXISTS `view`",
+            "ALTER DATABASE shop CHARACTER SET gbk",
+            "DROP INDEX `PRIMARY` ON t",
+            "CREATE UNIQUE INDEX user ON t (c)",
+            "/* VIEW */ ALTER /*!80000 TABLE */ t ADD c INT",
+            "IMPORT TABLE FROM 't.sdi'",
+            "REPAIR TABLE t",
+            "ALTER INSTANCE ROTATE INNODB MASTER KEY",
+            "something else",
+        ] {
+            assert!(may_define(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "GRANT SELECT ON shop.t TO `u`@`%`",
+            "revoke all on t from u",
+            "SET PASSWORD FOR `u`@`%`='x'",
+            "CREATE USER 'u'@'%' IDENTIFIED BY 'TABLE t'",
+            "RENAME USER a TO b",
+            "CREATE OR REPLACE ALGORITHM=UNDEFINED DEFINER=`table`@`%` SQL SECURITY DEFINER VIEW `v` AS select 1 from t",
+            "CREATE DEFINER=`root`@`localhost` TRIGGER t BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
+            "CREATE DEFINER=`root`@`localhost` PROCEDURE p() CREATE TABLE t (id INT)",
+            "DROP VIEW t",
+            "ANALYZE TABLE t",
+            "INSERT INTO t VALUES (1)",
+            "XA START 'x'",
+        ] {
+            assert!(!may_define(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
     fn a_statement_is_judged_by_its_first_words_and_its_names() {
         use StatementEffect::{Definition, None, RollbackToSavepoint};
         let rows = |database, table| StatementEffect::Rows(TableName::new(database, table));
@@ -318,7 +405,7 @@ mod tests {
             "CREATE TABLE a (`select` INT) START TRANSACTION",
             &Definition,
         );
-        check("shop", "CREATE VIEW a AS SELECT 1", &Definition);
+        check("shop", "CREATE VIEW a AS SELECT 1", &None);
         check("hr", "CREATE TABLE a SELECT 1", &None);
         check(
             "shop",

@@ -1,0 +1,172 @@
+"""`binlog_row_metadata=MINIMAL`, the servers' default: rows are published with the right names and members, or not at all."""
+
+from typing import Any
+
+import pytest
+
+from harness.ending import HALTED, ended
+from harness.stack import PASSWORD, Stack
+from harness.task import Task
+
+REMEDY = "SET PERSIST binlog_row_metadata=FULL"
+
+
+@pytest.fixture(autouse=True)
+def minimal(stack: Stack):
+    with stack.metadata("MINIMAL"):
+        yield
+
+
+# Each changes what values mean and leaves the table map as it is: a table, a row, and two statements.
+CHANGES: dict[str, tuple[str, str, list[str]]] = {
+    "names are swapped": (
+        "a INT NOT NULL, b INT NOT NULL", "1, 2", ["RENAME COLUMN a TO b, RENAME COLUMN b TO a"] * 2,
+    ),
+    "members are reordered": (
+        "size ENUM('small','large') NOT NULL", "'small'", ["MODIFY size ENUM('large','small') NOT NULL", "MODIFY size ENUM('small','large') NOT NULL"],
+    ),
+    "the sign changes": (
+        "n SMALLINT NOT NULL", "7", ["MODIFY n SMALLINT UNSIGNED NOT NULL", "MODIFY n SMALLINT NOT NULL"],
+    ),
+    "the character set changes": (
+        "word VARCHAR(20) CHARACTER SET latin1 NOT NULL", "'ä'",
+        ["MODIFY word VARCHAR(20) CHARACTER SET cp1251 NOT NULL", "MODIFY word VARCHAR(20) CHARACTER SET latin1 NOT NULL"],
+    ),
+}
+# What a row of before the first statement reads like behind it, as the server converts it.
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "names are swapped": [{"a": 1, "b": 2}] * 3,
+    "members are reordered": [{"size": "small"}] * 3,
+    "the sign changes": [{"n": 7}] * 3,
+    "the character set changes": [{"word": "ä"}, {"word": "ж"}, {"word": "ä"}],
+}
+
+
+@pytest.fixture(params=CHANGES)
+def change(request, task: Task) -> tuple[str, list[str]]:
+    columns, _, statements = CHANGES[request.param]
+    task.sql(f"CREATE TABLE changed (id INT PRIMARY KEY, {columns})")
+    return request.param, statements
+
+
+def insert(task: Task, what: str, id: int) -> None:
+    row = "'ж'" if (what, id) == ("the character set changes", 1) else CHANGES[what][1]
+    task.sql(f"INSERT INTO changed (id, {names_of(what)}) VALUES ({id}, {row})")
+
+
+def names_of(what: str) -> str:
+    return ", ".join(ROWS[what][0])
+
+
+def afters(task: Task, table: str, count: int) -> list[dict[str, Any]]:
+    return [event.value["after"] for event in task.read(table, count)]
+
+
+def test_rows_behind_each_change_are_right_while_it_follows(task: Task, change):
+    what, statements = change
+    connector = task.connector().start(ready_within=30)
+    insert(task, what, 0)
+    found = afters(task, "changed", 1)
+    for number, statement in enumerate(statements, 1):
+        task.sql(f"ALTER TABLE changed {statement}")
+        insert(task, what, number)
+        found = afters(task, "changed", number + 1)
+    assert found == [{"id": id, **row} for id, row in enumerate(ROWS[what])]
+    connector.check_running()
+
+
+def test_rows_before_a_change_are_not_published_from_a_backlog(task: Task, change):
+    what, statements = change
+    for number, statement in enumerate(statements):
+        insert(task, what, number)
+        task.sql(f"ALTER TABLE changed {statement}")
+    insert(task, what, 2)
+    connector = task.connector(source={"start": "earliest"})
+    connector.start()
+    ended(connector, HALTED, "changed", "may have changed", "select.exclude_tables", REMEDY)
+    assert task.stack.partitions(task.topic("changed")) == []
+
+
+def test_what_was_known_before_it_was_killed_holds_up_to_the_first_change(task: Task, change):
+    what, statements = change
+    connector = task.connector().start(ready_within=30)
+    insert(task, what, 0)
+    task.read("changed", 1)
+    connector.kill()
+    task.sql("INSERT INTO changed SELECT id + 10, " + names_of(what) + " FROM changed")
+    task.sql(f"ALTER TABLE changed {statements[0]}")
+    insert(task, what, 1)
+    connector.start(ready_within=30)
+    first, second, third = ROWS[what][0], ROWS[what][0], ROWS[what][1]
+    assert afters(task, "changed", 3) == [{"id": 0, **first}, {"id": 10, **second}, {"id": 1, **third}]
+    # Of two statements the server knows what was behind the second.
+    connector.kill()
+    task.sql(f"ALTER TABLE changed {statements[1]}")
+    task.sql("DELETE FROM changed WHERE id = 10")
+    task.sql("ALTER TABLE changed COMMENT 'a word'")
+    connector.start()
+    ended(connector, HALTED, "changed", REMEDY)
+    assert len(task.read("changed", 3)) == 3
+
+
+def test_a_backlog_without_changes_is_published_through_many_files(task: Task):
+    task.sql("CREATE TABLE notes (id INT UNSIGNED PRIMARY KEY, note VARCHAR(20) CHARACTER SET latin1, kind ENUM('x','y') NOT NULL DEFAULT 'y')")
+    for id in range(5):
+        task.sql(f"INSERT INTO notes (id, note) VALUES ({4294967295 - id}, 'ä')")
+        task.sql("FLUSH BINARY LOGS")
+    # A statement on another table, and one that only has the name as a part.
+    task.sql("CREATE TABLE notes_of_others (id INT PRIMARY KEY)")
+    task.sql("FLUSH BINARY LOGS")
+    connector = task.connector(source={"start": "earliest"})
+    connector.start(ready_within=30)
+    assert afters(task, "notes", 5) == [{"id": 4294967295 - id, "note": "ä", "kind": "y"} for id in range(5)]
+
+
+def test_a_table_that_is_gone_halts_and_says_so(task: Task):
+    task.sql("CREATE TABLE gone (id INT PRIMARY KEY)")
+    task.sql("INSERT INTO gone VALUES (1)")
+    task.sql("DROP TABLE gone")
+    connector = task.connector(source={"start": "earliest"}).start()
+    ended(connector, HALTED, "gone", "no such table any more", "select.exclude_tables")
+
+
+def test_an_account_that_may_not_read_the_table_halts_with_the_grant(task: Task):
+    user = f"reader_{task.database}"
+    task.sql("CREATE TABLE private (id INT PRIMARY KEY)")
+    task.stack.sql(f"CREATE USER {user} IDENTIFIED BY %s", PASSWORD)
+    task.stack.sql(f"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {user}")
+    # So that the database is seen, as `run` asks for.
+    task.sql("CREATE TABLE public (id INT PRIMARY KEY)")
+    task.stack.sql(f"GRANT SELECT ON {task.database}.public TO {user}")
+    connector = task.connector(source={"user": user}).start(ready_within=30)
+    task.sql("INSERT INTO private VALUES (1)")
+    ended(connector, HALTED, "private", "Grant the account SELECT")
+    task.stack.sql(f"GRANT SELECT ON {task.database}.private TO {user}")
+    connector.start(ready_within=30)
+    assert afters(task, "private", 1) == [{"id": 1}]
+
+
+def test_the_server_may_be_switched_while_it_is_followed(task: Task):
+    task.sql("CREATE TABLE notes (id INT PRIMARY KEY, n TINYINT UNSIGNED NOT NULL, s SET('a','b') NOT NULL)")
+    connector = task.connector().start(ready_within=30)
+    for id, value in enumerate(["MINIMAL", "FULL", "MINIMAL", "FULL"]):
+        task.stack.sql(f"SET GLOBAL binlog_row_metadata = {value}")
+        task.sql(f"INSERT INTO notes VALUES ({id}, 255, 'a,b')")
+        assert afters(task, "notes", id + 1)[id] == {"id": id, "n": 255, "s": ["a", "b"]}
+    connector.check_running()
+    assert len(task.stack.registry_get(f"subjects/{task.topic('notes')}-value/versions")) == 1
+
+
+def test_an_end_is_asked_for_while_it_reads_ahead(task: Task):
+    """The connector asked to end in the middle of a long binlog that it reads ahead does so at once, and goes on later."""
+    task.sql("CREATE TABLE first (id INT PRIMARY KEY)")
+    task.sql("INSERT INTO first VALUES (1)")
+    task.sql("CREATE TABLE filler (id INT PRIMARY KEY AUTO_INCREMENT, body LONGBLOB)")
+    with task.stack.metadata("FULL"):
+        for _ in range(12):
+            task.sql("INSERT INTO filler (body) VALUES (REPEAT('x', 8000000))")
+    connector = task.connector(source={"start": "earliest"}, select={"databases": [], "tables": [f"{task.database}.first"]})
+    connector.start(ready_within=30)
+    connector.terminate()
+    connector.start(ready_within=60)
+    assert afters(task, "first", 1) == [{"id": 1}]
