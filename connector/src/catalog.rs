@@ -13,9 +13,10 @@ use binlog_bridge_core::encode::{
     ArenaFull, Batch, Destination, PlanError, TablePlan, TopicPartition, TransactionsTopic,
 };
 use binlog_bridge_core::position::FileOffset;
-use binlog_bridge_core::schema::{Mentions, TableDefinition};
+use binlog_bridge_core::schema::{DefinitionError, Mentions, TableDefinition};
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicState};
+use binlog_bridge_core::value::TypeOptions;
 
 use crate::registry::Registry;
 use crate::sink::log::{Log, LogError, TopicDescription};
@@ -29,6 +30,7 @@ pub struct Catalog<R> {
     task: String,
     names: TopicNames,
     settings: TopicSettings,
+    types: TypeOptions,
     /// What the state topic has, or will have with the next commit.
     topics: BTreeMap<String, TopicState>,
     stored: BTreeMap<TableName, TableState>,
@@ -53,6 +55,9 @@ pub enum CatalogError {
     /// A schema cannot be registered.
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    /// The types that were chosen cannot be used.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
     /// The table's columns clash in Avro.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -110,7 +115,13 @@ pub enum CatalogError {
 
 impl<R: Registry> Catalog<R> {
     /// A catalog that goes on from the state.
-    pub fn new(registry: Arc<R>, task: &str, settings: TopicSettings, state: &State) -> Self {
+    pub fn new(
+        registry: Arc<R>,
+        task: &str,
+        settings: TopicSettings,
+        types: TypeOptions,
+        state: &State,
+    ) -> Self {
         let mut owners = BTreeMap::new();
         let names = TopicNames::new(task);
         for table in state.tables.keys() {
@@ -123,6 +134,7 @@ impl<R: Registry> Catalog<R> {
             task: task.to_owned(),
             names,
             settings,
+            types,
             topics: state.topics.clone(),
             stored: state.tables.clone(),
             prepared: HashMap::new(),
@@ -152,6 +164,12 @@ impl<R: Registry> Catalog<R> {
                 Ok(Some(plan))
             }
         }
+    }
+
+    /// The types that were chosen.
+    #[must_use]
+    pub fn types(&self) -> &TypeOptions {
+        &self.types
     }
 
     /// The definition of a table that was recorded, and that no statement may have changed since.
@@ -244,9 +262,9 @@ impl<R: Registry> Catalog<R> {
             self.record(state, target, batch)?;
             return Ok(plan);
         }
+        let shown = definition.shown(&self.types)?;
         let topic = self.claim_topic(&definition.name)?;
-        let (key_schema_id, value_schema_id) =
-            self.register(definition, is_widened, &topic).await?;
+        let (key_schema_id, value_schema_id) = self.register(&shown, is_widened, &topic).await?;
         let partitions = self.settings.partitions_of(&definition.name);
         let partitions = self
             .topic(&topic, partitions, log, (target, &mut *batch))
@@ -257,7 +275,7 @@ impl<R: Registry> Catalog<R> {
             key_schema_id,
             value_schema_id,
         };
-        let plan = Arc::new(TablePlan::new(definition, is_widened, &destination)?);
+        let plan = Arc::new(TablePlan::new(&shown, is_widened, &destination)?);
         self.record(state, target, batch)?;
         tracing::info!(table = %definition.name, topic = destination.topic, value_schema_id, "table prepared");
         let prepared = Prepared {

@@ -331,6 +331,9 @@ fn definition(error: &DefinitionError) -> Verdict {
             "Exclude the table: add {table} to select.exclude_tables. A column in the format before MySQL 5.6 gets the new one by ALTER TABLE {table} FORCE."
         )),
         DefinitionError::Damaged { .. } => halt("Report this with the position."),
+        DefinitionError::Width { .. } => halt(
+            "Remove events.types.tinyint1 from the configuration, which is for tables whose definition is proven; or grant the account SELECT on the table, and start anew behind statements that changed it.",
+        ),
         DefinitionError::NotReadable { table, .. } => Verdict::Halt(format!(
             "Grant the account SELECT on {table}, and start again. {NAMES_REMEDY}"
         )),
@@ -353,9 +356,9 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
         EncodeErrorKind::KeyNotInImage { .. } => halt(
             "Run SET GLOBAL binlog_row_image=FULL on the server and let clients reconnect; exclude the table with select.exclude_tables to pass over this row.",
         ),
-        EncodeErrorKind::InvalidKey { .. } => {
-            halt("Mend the row on the server, or exclude the table with select.exclude_tables.")
-        }
+        EncodeErrorKind::InvalidKey { .. } => halt(
+            "Mend the row on the server, set events.types.key_dates: string (as a new version of the key's schema, to a new topic), or exclude the table with select.exclude_tables.",
+        ),
         EncodeErrorKind::TooLarge { .. } => halt(
             "Raise limits.record_bytes_max, and max.message.bytes of the topic and message.max.bytes of the brokers with it, or exclude the table with select.exclude_tables.",
         ),
@@ -364,7 +367,19 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
             kind: ValueError::Text,
             ..
         } => halt(
-            "Mend the row on the server: its bytes are not text of the column's character set, or have no place in Unicode. To pass over it, exclude the table with select.exclude_tables.",
+            "Mend the row on the server: its bytes are not text of the column's character set, or have no place in Unicode. Or set events.types.invalid_text: replace. To pass over it, exclude the table with select.exclude_tables.",
+        ),
+        EncodeErrorKind::Value {
+            kind: ValueError::OverLong,
+            ..
+        } => halt(
+            "Mend the row on the server, or set events.types.bigint_unsigned: decimal, which makes another schema: give the table another topic with kafka.tables.",
+        ),
+        EncodeErrorKind::Value {
+            kind: ValueError::NoBoolean,
+            ..
+        } => halt(
+            "Mend the row on the server, or set events.types.tinyint1: int, which makes another schema: give the table another topic with kafka.tables.",
         ),
         EncodeErrorKind::Value { .. }
         | EncodeErrorKind::ColumnCount { .. }
@@ -421,6 +436,7 @@ fn log(error: &LogError) -> Verdict {
 fn catalog(error: &CatalogError) -> Verdict {
     match error {
         CatalogError::Log(error) => log(error),
+        CatalogError::Definition(error) => definition(error),
         CatalogError::Subject(SubjectError::Registry(error)) => registry(error),
         CatalogError::Subject(SubjectError::Incompatible { .. }) => halt(
             "The table changed in a way that readers of the new schema could not read old events. Give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",

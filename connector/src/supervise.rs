@@ -14,6 +14,7 @@ use binlog_bridge_core::encode::{Batch, Encoder, TransactionsTopic};
 use binlog_bridge_core::schema::Tables;
 use binlog_bridge_core::selection::Selection;
 use binlog_bridge_core::state::{self, Checkpoint, Owner, Split, State};
+use binlog_bridge_core::value::TypeOptions;
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, push_json};
@@ -45,6 +46,8 @@ pub struct Task {
     pub topics: TopicSettings,
     /// Whether END records are made.
     pub transactions: bool,
+    /// The types that are chosen in the place of the usual ones.
+    pub types: TypeOptions,
     /// Bounds.
     pub limits: Limits,
     /// Words of statements that are kept when the binlog is read ahead.
@@ -312,7 +315,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let selection = self.selection(survey);
         let (checkpoint, is_new) = resume(state, &task.start, survey, &selection)?;
         let registry = Arc::clone(&self.connections.registry);
-        let mut catalog = Catalog::new(registry, &task.name, task.topics.clone(), state);
+        let mut catalog =
+            Catalog::new(registry, &task.name, task.topics.clone(), task.types, state);
         let mut batch = Batch::default();
         let transactor = sink.idle().await?;
         let target = transactor.state_target().clone();

@@ -217,6 +217,7 @@ fn task() -> Task {
             tables: Default::default(),
         },
         transactions: true,
+        types: Default::default(),
         limits: Limits {
             batch_bytes_max: 2_000,
             commit_interval_min: Duration::ZERO,

@@ -122,6 +122,7 @@ fn task(config: &Config) -> Task {
         start: config.start.clone(),
         topics: config.topics.clone(),
         transactions: config.transactions,
+        types: config.types,
         limits: config.limits,
         lookahead_entries_max: config.lookahead_entries_max,
         owner: Owner {

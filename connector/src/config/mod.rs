@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::selection::{Selection, TableName};
+use binlog_bridge_core::value::TypeOptions;
 
 use self::raw::{RawClientValue, RawConfig, RawStart, RawStartWord, RawTlsMode};
 use crate::pipeline::Limits;
@@ -33,6 +34,8 @@ pub struct Config {
     pub start: Start,
     /// Whether END records are made.
     pub transactions: bool,
+    /// The types that are chosen in the place of the usual ones.
+    pub types: TypeOptions,
     /// Kafka.
     pub kafka: KafkaSettings,
     /// Topics that are made.
@@ -125,6 +128,7 @@ impl Config {
             selection: selection(&raw)?,
             start: start(&raw.source.start)?,
             transactions: raw.events.transactions,
+            types: raw.events.types,
             dump: dump(&raw, environment)?,
             kafka: kafka(&raw, environment)?,
             topics: topics(&raw)?,

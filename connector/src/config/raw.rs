@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use binlog_bridge_core::value::TypeOptions;
 use serde::Deserialize;
 
 use crate::secret::Secret;
@@ -178,11 +179,19 @@ pub struct RawEvents {
     /// Those of a split transaction are always made.
     #[serde(default = "yes")]
     pub transactions: bool,
+    /// Types in the place of the usual ones: `bigint_unsigned` (`decimal`, or `long`, which halts on larger numbers),
+    /// `tinyint1` (`int`, or `boolean`, which halts on others than 0 and 1), `invalid_text` (`halt`, or `replace` with
+    /// U+FFFD), `key_dates` (`logical`, which halts on zero and impossible dates, or `string`).
+    #[serde(default)]
+    pub types: TypeOptions,
 }
 
 impl Default for RawEvents {
     fn default() -> Self {
-        Self { transactions: true }
+        Self {
+            transactions: true,
+            types: TypeOptions::default(),
+        }
     }
 }
 

@@ -122,11 +122,15 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         event: &TableMapEvent<'_>,
         first: &FileOffset,
     ) -> Result<TableDefinition, Error> {
+        let types = self.catalog.types();
         match self.catalog.holding(&named.name) {
-            Some(known) if known.is_but_for_declared(&named) => Ok(known.clone()),
+            Some(known) if known.is_but_for_declared(&named) && !known.lacks_widths(types) => {
+                Ok(known.clone())
+            }
             Some(_) | None => {
+                let must = named.lacks_widths(types);
                 let place = self.place(first);
-                self.definitions.declare(named, event, &place, false).await
+                self.definitions.declare(named, event, &place, must).await
             }
         }
     }
@@ -140,7 +144,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let table = TableName::new(event.database, event.table);
         let packing = event.packing().map_err(|kind| self.decoder.failed(kind))?;
         match self.catalog.holding(&table) {
-            Some(known) if known.packing == packing => Ok(known.clone()),
+            Some(known)
+                if known.packing == packing && !known.lacks_widths(self.catalog.types()) =>
+            {
+                Ok(known.clone())
+            }
             Some(_) | None => {
                 let place = self.place(first);
                 self.definitions.prove(event, &place).await

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decode::{DecodeErrorKind, TableMapEvent};
 use crate::position::FileOffset;
 use crate::selection::TableName;
-use crate::value::{ColumnType, UnsupportedType};
+use crate::value::{ColumnType, TypeOptions, UnsupportedType};
 
 /// A table at some position of the binlog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +127,17 @@ pub enum DefinitionError {
         column: String,
     },
     /// A column has a type that is not published.
+    /// Whether a TINYINT is a TINYINT(1) is not known.
+    #[error(
+        "whether column {column} of {table} is a TINYINT(1) is not in the binlog, and the server's definition may have changed since"
+    )]
+    Width {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+    },
+    /// A column has a type that is not published.
     #[error("column {column} of {table}: {kind}")]
     Unsupported {
         /// The table.
@@ -179,6 +190,34 @@ impl TableDefinition {
             });
         }
         Ok(definition)
+    }
+
+    /// The definition as it is published, with the types that a configuration chooses.
+    ///
+    /// # Errors
+    /// [`DefinitionError::Width`]
+    pub fn shown(&self, options: &TypeOptions) -> Result<Self, DefinitionError> {
+        let mut shown = self.clone();
+        for (index, column) in shown.columns.iter_mut().enumerate() {
+            let sql_type = column
+                .declared
+                .as_ref()
+                .map(|declared| declared.sql_type.as_str());
+            let is_key = self.primary_key.contains(&index);
+            let chosen = options.choose(&column.column_type, sql_type, is_key);
+            column.column_type = chosen.ok_or_else(|| DefinitionError::Width {
+                table: self.name.clone(),
+                column: column.name.clone(),
+            })?;
+        }
+        Ok(shown)
+    }
+
+    /// True if options choose types by display widths that are not known.
+    #[must_use]
+    pub fn lacks_widths(&self, options: &TypeOptions) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|column| column.declared.is_none() && options.needs_width(&column.column_type))
     }
 
     /// The columns of the primary key, in the key's order.

@@ -142,7 +142,8 @@ impl DescribedColumn {
             metadata: packed.metadata,
             nullable: packed.nullable,
             name: Some(self.name.clone()),
-            unsigned: Some(self.attributes().contains(" unsigned")),
+            // A YEAR counts as unsigned without saying so.
+            unsigned: Some(self.attributes().contains(" unsigned") || self.family() == "year"),
             collation,
             members: match self.has_members() {
                 true => Some(members(self.arguments())?),

@@ -5,6 +5,7 @@
 mod binary;
 mod bit;
 mod charset;
+mod chosen;
 mod decimal;
 mod float;
 mod geometry;
@@ -21,6 +22,7 @@ use serde_json::Value;
 pub use binary::Binary;
 pub use bit::Bit;
 pub use charset::Charset;
+pub use chosen::{BigintUnsigned, Chosen, InvalidText, KeyDates, Tinyint1, TypeOptions};
 pub use decimal::Decimal;
 pub use float::Float;
 pub(crate) use geometry::GEOMETRY_RECORD;
@@ -62,6 +64,9 @@ pub enum ColumnType {
     Geometry(Geometry),
     /// VECTOR.
     Vector(Vector),
+    /// One that the configuration chose: only in definitions that are published, never in those that are recorded.
+    #[serde(skip)]
+    Chosen(Chosen),
 }
 
 /// What became of a value.
@@ -103,6 +108,12 @@ pub enum ValueError {
     /// JSON that cannot be.
     #[error("its binary JSON is damaged")]
     Json,
+    /// A BIGINT UNSIGNED that does not fit a long.
+    #[error("it is over 9223372036854775807, which a long cannot hold")]
+    OverLong,
+    /// A TINYINT(1) that is no boolean.
+    #[error("it is neither 0 nor 1, as a boolean is")]
+    NoBoolean,
     /// A geometry without an SRID.
     #[error("it is too short for a geometry")]
     Geometry,
@@ -164,6 +175,7 @@ impl ColumnType {
             Self::Json => "json".to_owned(),
             Self::Geometry(geometry) => geometry.sql().to_owned(),
             Self::Vector(vector) => vector.sql(),
+            Self::Chosen(chosen) => chosen.sql(),
         }
     }
 
@@ -181,6 +193,7 @@ impl ColumnType {
             Self::Members(members) => members.avro(),
             Self::Geometry(_) => Geometry::avro(),
             Self::Vector(_) => Vector::avro(),
+            Self::Chosen(chosen) => chosen.avro(),
         }
     }
 
@@ -200,6 +213,7 @@ impl ColumnType {
             Self::Json => Value::from("null"),
             Self::Geometry(_) => Geometry::implicit_default(),
             Self::Vector(_) => Value::Array(Vec::new()),
+            Self::Chosen(chosen) => chosen.implicit_default(),
         }
     }
 
@@ -218,6 +232,7 @@ impl ColumnType {
             Self::Text(_) => Some(Value::from(text)),
             Self::Temporal(temporal) => temporal.literal_default(text),
             Self::Members(members) => members.literal_default(text),
+            Self::Chosen(chosen) => chosen.literal_default(text),
             // The server does not show all bytes of the one, and takes no literal for the others.
             Self::Binary(_) | Self::Json | Self::Geometry(_) | Self::Vector(_) => None,
         }
@@ -248,6 +263,7 @@ impl ColumnType {
             Self::Json => json::copy(input, out)?,
             Self::Geometry(_) => Geometry::copy(input, out)?,
             Self::Vector(_) => Vector::copy(input, out)?,
+            Self::Chosen(chosen) => chosen.copy(input, out)?,
         }
         Ok(Written::Value)
     }

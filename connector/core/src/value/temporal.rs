@@ -122,6 +122,49 @@ impl Temporal {
         Some(Value::from(number))
     }
 
+    /// A date as the server shows it, in UTC, whether it is one or not: `2020-02-30 12:00:00.5`.
+    pub(super) fn text(self, input: &mut Input<'_>) -> Result<String, ValueError> {
+        let (date, time, fraction) = match self {
+            Self::Date => {
+                let packed = input.little_endian(3)?.cast_signed();
+                return Ok(date_text([packed >> 9, packed >> 5 & 0xf, packed & 0x1f]));
+            }
+            Self::DateTime { fraction } => {
+                let packed = input.big_endian(5)?;
+                let packed = packed.checked_sub(POSITIVE).ok_or(ValueError::Time)?;
+                let (date, time) = datetime_fields(packed.cast_signed());
+                (date, time, fraction)
+            }
+            Self::Timestamp { fraction } => {
+                let seconds = input.big_endian(4)?.cast_signed();
+                let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+                let time = [of_day / 3600, of_day / 60 % 60, of_day % 60];
+                // No TIMESTAMP is of the first second of 1970: that is the zero date.
+                let date = if seconds == 0 {
+                    [0; 3]
+                } else {
+                    civil_from_days(days)
+                };
+                (date, time, fraction)
+            }
+            Self::Year | Self::Time { .. } => return Err(ValueError::Time),
+        };
+        let micros = fraction_micros(input, fraction)?;
+        let [hour, minute, second] = time;
+        let whole = format!("{} {hour:02}:{minute:02}:{second:02}", date_text(date));
+        Ok(with_fraction(whole, micros, fraction))
+    }
+
+    /// The zero date as text.
+    pub(super) fn zero_text(self) -> String {
+        match self {
+            Self::DateTime { fraction } | Self::Timestamp { fraction } => {
+                with_fraction("0000-00-00 00:00:00".to_owned(), 0, fraction)
+            }
+            Self::Date | Self::Year | Self::Time { .. } => "0000-00-00".to_owned(),
+        }
+    }
+
     #[inline]
     pub(super) fn copy(
         self,
@@ -230,15 +273,53 @@ fn fraction_unit(bytes: usize) -> i64 {
     }
 }
 
+/// The sign bit of a packed DATETIME; the server stores no negative ones.
+const POSITIVE: u64 = 1 << 39;
+
+/// Year, month, day, and hour, minute, second of a packed DATETIME without its sign bit.
+#[inline]
+fn datetime_fields(packed: i64) -> ([i64; 3], [i64; 3]) {
+    let (date, time) = (packed >> 17, packed & 0x1_ffff);
+    let (year_month, day) = (date >> 5, date & 0x1f);
+    (
+        [year_month / 13, year_month % 13, day],
+        [time >> 12, time >> 6 & 0x3f, time & 0x3f],
+    )
+}
+
+fn date_text([year, month, day]: [i64; 3]) -> String {
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A text with so many digits of a fraction, given in microseconds.
+fn with_fraction(mut whole: String, micros: i64, digits: u8) -> String {
+    if digits > 0 {
+        let fraction = format!("{micros:06}");
+        whole.push('.');
+        whole.extend(fraction.chars().take(usize::from(digits)));
+    }
+    whole
+}
+
+/// Year, month and day of days since 1970.
+fn civil_from_days(days: i64) -> [i64; 3] {
+    // No year is longer: the estimate is not too late.
+    let mut year = 1970 + days.div_euclid(366);
+    while days_from_civil(year + 1, 1, 1) <= days {
+        year += 1;
+    }
+    let mut month = 1;
+    while month < 12 && days_from_civil(year, month + 1, 1) <= days {
+        month += 1;
+    }
+    [year, month, days - days_from_civil(year, month, 1) + 1]
+}
+
 /// Seconds since 1970 of a packed DATETIME; `None` if there is no such date.
 #[inline]
 fn datetime_seconds(packed: u64) -> Option<i64> {
-    const POSITIVE: u64 = 1 << 39;
     let packed = packed.checked_sub(POSITIVE)?.cast_signed();
-    let (date, time) = (packed >> 17, packed & 0x1_ffff);
-    let (year_month, day) = (date >> 5, date & 0x1f);
-    let (year, month) = (year_month / 13, year_month % 13);
-    let (hour, minute, second) = (time >> 12, time >> 6 & 0x3f, time & 0x3f);
+    let ([year, month, day], [hour, minute, second]) = datetime_fields(packed);
     let possible = is_date(year, month, day) && hour < 24 && minute < 60 && second < 60;
     possible
         .then(|| days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)

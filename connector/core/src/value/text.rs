@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::charset::{BINARY_COLLATION, Charset};
 use super::{UnsupportedType, ValueError};
+use crate::avro::binary::write_bytes;
 use crate::decode::ColumnMetadata;
 use crate::input::{Input, Truncated};
 
@@ -120,14 +121,33 @@ impl Text {
 
     #[inline]
     pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        let (packing, charset) = match self {
+        let (packing, charset) = self.packing();
+        charset.write(packing.take(input)?, out)
+    }
+
+    /// Copies a value; bytes that are no text become U+FFFD.
+    pub(super) fn copy_replaced(
+        self,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Truncated> {
+        let (packing, charset) = self.packing();
+        let bytes = packing.take(input)?;
+        if charset.write(bytes, out).is_err() {
+            write_bytes(out, charset.decode_replaced(bytes).as_bytes());
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn packing(self) -> (Packing, Charset) {
+        match self {
             Self::Char { bytes_max, charset } => (Packing::Char(bytes_max), charset),
             Self::VarChar { bytes_max, charset } => (Packing::VarChar(bytes_max), charset),
             Self::Blob {
                 length_bytes,
                 charset,
             } => (Packing::Blob(length_bytes), charset),
-        };
-        charset.write(packing.take(input)?, out)
+        }
     }
 }

@@ -106,7 +106,8 @@ fn every_type_is_packed_as_the_server_says() {
     ] {
         let sql_type = described.sql_type.clone();
         with_map(&[(number, metadata, false)], &[], |map| {
-            let definition = TableDefinition::from_described(map, &table(&[described.clone()]));
+            let definition =
+                TableDefinition::from_described(map, &table(std::slice::from_ref(&described)));
             let definition = definition.unwrap_or_else(|error| panic!("{sql_type}: {error}"));
             let ours = definition.columns[0].column_type.sql();
             let bare = sql_type.replace("(7,3)", "").replace(" zerofill", "");
@@ -126,14 +127,13 @@ fn every_type_is_packed_as_the_server_says() {
 #[test]
 fn what_the_table_map_says_must_be_what_the_server_says() {
     let refused = |columns: &[(u8, &[u8], bool)], optional: &[u8], described: &DescribedTable| {
-        with_map(
-            columns,
-            optional,
-            |map| match TableDefinition::from_described(map, described).unwrap_err() {
-                DefinitionError::Differs { column, .. } => column,
-                error => panic!("{error}"),
-            },
-        )
+        with_map(columns, optional, |map| {
+            let error = TableDefinition::from_described(map, described).unwrap_err();
+            let DefinitionError::Differs { column, .. } = error else {
+                panic!("{error}");
+            };
+            column
+        })
     };
     let int = table(&[column("n", "int")]);
     let unsigned = table(&[column("n", "int unsigned")]);
@@ -272,7 +272,8 @@ fn text_has_the_character_set_that_the_server_names() {
         ..column("c", "char(3)")
     };
     with_map(&[(254, &[0xfe, 6], false)], &[], |map| {
-        let definition = TableDefinition::from_described(map, &table(&[text.clone()])).unwrap();
+        let definition =
+            TableDefinition::from_described(map, &table(std::slice::from_ref(&text))).unwrap();
         let expected = ColumnType::Text(Text::Char {
             bytes_max: 6,
             charset: Charset::Gbk,

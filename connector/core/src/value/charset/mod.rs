@@ -173,6 +173,48 @@ impl Charset {
         }
     }
 
+    /// The text in UTF-8, with U+FFFD in the place of each byte, or unit of a fixed size, that begins no character.
+    pub(super) fn decode_replaced(self, mut bytes: &[u8]) -> String {
+        let mut text = String::new();
+        while let Some((character, length)) = self.first(bytes) {
+            text.push(character);
+            bytes = bytes.get(length..).unwrap_or_default();
+        }
+        text
+    }
+
+    /// The first character and its length in bytes; none at the end.
+    fn first(self, bytes: &[u8]) -> Option<(char, usize)> {
+        let unit = if self == Self::Utf32 {
+            4
+        } else if matches!(self, Self::Utf16 | Self::Utf16le | Self::Ucs2) {
+            2
+        } else {
+            1
+        };
+        let longest = bytes.len().min(usize::from(self.longest()));
+        let is_one = |length: &usize| {
+            let mut count = 0;
+            let whole = bytes.get(..*length).unwrap_or_default();
+            let is_text = match self.as_utf8(whole) {
+                Some(is_text) => {
+                    count = std::str::from_utf8(whole).map_or(0, |text| text.chars().count());
+                    is_text
+                }
+                None => self.each(whole, |_| count += 1).is_ok(),
+            };
+            is_text && count == 1
+        };
+        if bytes.is_empty() {
+            return None;
+        }
+        let Some(length) = (1..=longest).find(is_one) else {
+            return Some((char::REPLACEMENT_CHARACTER, unit));
+        };
+        let text = self.decode(bytes.get(..length)?).ok()?;
+        text.chars().next().map(|character| (character, length))
+    }
+
     /// Goes through the characters of text that is not UTF-8.
     fn each(self, bytes: &[u8], take: impl FnMut(char)) -> Result<(), ValueError> {
         match (self, self.table()) {
