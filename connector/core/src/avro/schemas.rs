@@ -191,4 +191,6 @@ pub(crate) fn branches(definition: &TableDefinition, index: usize, is_widened: b
 }
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
