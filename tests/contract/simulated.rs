@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use binlog_bridge_core::selection::TableName;
 use binlog_bridge_tests::simulated::broker::Broker;
 use binlog_bridge_tests::simulated::dump::{Network, SimDump};
 use binlog_bridge_tests::simulated::log::SimLog;
 use binlog_bridge_tests::simulated::process::Process;
 use binlog_bridge_tests::simulated::random::Random;
 use binlog_bridge_tests::simulated::registry::SimRegistry;
-use binlog_bridge_tests::simulated::server::Server;
+use binlog_bridge_tests::simulated::server::{Server, TABLES};
 use binlog_bridge_tests::simulated::trace::Trace;
 
 use crate::dump::Source;
@@ -106,6 +107,18 @@ impl Source for SimSource {
     /// Every dump hands on some events in parts here.
     fn dump_in_parts(&self) -> SimDump {
         self.dump()
+    }
+
+    fn table(&self) -> TableName {
+        TableName::new("shop", TABLES[0])
+    }
+
+    async fn alter(&mut self) {
+        let mut server = self.server.lock().unwrap();
+        let before = server.tables[0].columns.clone();
+        while server.tables[0].columns == before {
+            server.define();
+        }
     }
 
     async fn execute(&mut self) {

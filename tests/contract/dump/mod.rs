@@ -1,5 +1,6 @@
 //! What [`Dump`] promises.
 
+mod describing;
 mod opening;
 mod reading;
 mod surveying;
@@ -8,6 +9,7 @@ mod wire;
 use binlog_bridge::source::{Dump, SourceError, Survey};
 use binlog_bridge_core::decode::{Decoder, Ending, Item};
 use binlog_bridge_core::position::{FileOffset, Gtid, GtidSet, Position};
+use binlog_bridge_core::selection::TableName;
 use tokio::time::timeout;
 
 use self::wire::{EVENT_HEARTBEAT, Reader, WireEvent};
@@ -24,6 +26,12 @@ pub(crate) trait Source {
 
     /// A dump that hands on many events in parts.
     fn dump_in_parts(&self) -> Self::Dump;
+
+    /// The table whose rows are changed. Its primary key is `id`.
+    fn table(&self) -> TableName;
+
+    /// Changes the columns of that table.
+    async fn alter(&mut self);
 
     /// Executes a transaction that changes rows.
     async fn execute(&mut self);

@@ -11,6 +11,7 @@ use binlog_bridge::source::mysql::{DumpSettings, MysqlDump};
 use binlog_bridge::source::{Dump, SourceError};
 use binlog_bridge_core::event::EventBlock;
 use binlog_bridge_core::position::Position;
+use binlog_bridge_core::selection::TableName;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use crate::dump::Source;
@@ -32,7 +33,8 @@ impl Source for MysqlSource {
         let mut client = SourceClient::connect(&settings()).await.unwrap();
         for sql in [
             "CREATE DATABASE IF NOT EXISTS contract",
-            "CREATE TABLE IF NOT EXISTS contract.t (id INT PRIMARY KEY AUTO_INCREMENT, v TEXT)",
+            "DROP TABLE IF EXISTS contract.t",
+            "CREATE TABLE contract.t (id INT PRIMARY KEY AUTO_INCREMENT, v TEXT)",
         ] {
             client.execute(sql).await.unwrap();
         }
@@ -50,6 +52,17 @@ impl Source for MysqlSource {
         let mut settings = dump_settings();
         settings.event_bytes_max = 50;
         MysqlDump::new(settings)
+    }
+
+    fn table(&self) -> TableName {
+        TableName::new("contract", "t")
+    }
+
+    async fn alter(&mut self) {
+        self.client
+            .execute("ALTER TABLE contract.t ADD COLUMN added INT NOT NULL DEFAULT 7")
+            .await
+            .unwrap();
     }
 
     async fn execute(&mut self) {
