@@ -115,8 +115,8 @@ impl Source for SimSource {
 
     async fn alter(&mut self) {
         let mut server = self.server.lock().unwrap();
-        let before = server.tables[0].columns.clone();
-        while server.tables[0].columns == before {
+        let before = server.tables[0].columns.to_vec();
+        while *server.tables[0].columns == before {
             server.define();
         }
     }

@@ -166,7 +166,7 @@ def follow_random_rows(task: Task, say) -> None:
     problems = []
     with task.follower(*tables) as follower:
         follower.until(
-            lambda: connector.check_running() or all(len(follower.of(task.topic(table))) >= len(selected[table]) for table in tables), "all rows", 200
+            lambda: connector.check_running() or all(len(follower.of(task.topic(table))) >= len(selected[table]) for table in tables), "all rows", 900
         )
         for table, kinds in tables.items():
             columns = [Column(sql, [], select) for sql, select, _ in kinds]
