@@ -187,6 +187,7 @@ fn page() -> String {
     page
 }
 
+// long: a list of columns.
 fn example() -> TableDefinition {
     let integer = |bytes| {
         ColumnType::Integer(Integer {
