@@ -34,8 +34,8 @@ COLUMNS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("INT NOT NULL DEFAULT (7 + 1)", {"type": "int", "default": 0, "mysql.type": "int", "mysql.default": "(7 + 1)"}),
     ("INT GENERATED ALWAYS AS (id + 1) STORED", {"type": ["null", "int"], "default": None, "mysql.type": "int", "mysql.generated": "(`id` + 1)"}),
-    ("BIGINT UNSIGNED NOT NULL DEFAULT 300", {"type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 0}, "default": "\x01\x2c", "mysql.type": "bigint unsigned"}),
-    ("DECIMAL(6,2) NOT NULL DEFAULT -1.28", {"type": {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}, "default": "\x80", "mysql.type": "decimal(6,2)"}),
+    ("BIGINT UNSIGNED NOT NULL DEFAULT 300", {"type": {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 0}, "default": "\0\0\0\0\0\0\0\x01\x2c", "mysql.type": "bigint unsigned"}),
+    ("DECIMAL(6,2) NOT NULL DEFAULT -1.28", {"type": {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}, "default": "\xff\xff\x80", "mysql.type": "decimal(6,2)"}),
     ("INT INVISIBLE NULL", {"type": ["null", "int"], "default": None, "mysql.type": "int"}),
 ]
 

@@ -1,5 +1,7 @@
 //! Whole envelopes, read back by the Avro library with the schemas that consumers get.
 
+mod evolution;
+mod kinds;
 mod partial;
 mod split;
 

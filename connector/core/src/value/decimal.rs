@@ -81,7 +81,11 @@ impl Decimal {
         }
         let mut bytes = Vec::new();
         write_shortest(&mut bytes, &limbs);
-        Some(super::bytes_default(super::without_length(&bytes)))
+        Some(default_of_number(&bytes, self.precision))
+    }
+
+    pub(super) fn implicit_default(self) -> Value {
+        default_of_number(ZERO, self.precision)
     }
 
     #[inline]
@@ -239,6 +243,24 @@ fn negate(limbs: &mut [u32; LIMBS]) {
 )]
 fn low_half(value: u64) -> u32 {
     value as u32
+}
+
+/// Zero in Avro binary.
+pub(super) const ZERO: &[u8] = &[2, 0];
+
+/// A number in Avro binary as the default of a decimal field. It has as many bytes as any number of so many digits may
+/// need: the Avro library for Rust takes no shorter one for a decimal in a union, and others do not mind.
+pub(super) fn default_of_number(avro: &[u8], precision: u8) -> Value {
+    // The next whole number of bits above precision * log2(10), and one for the sign.
+    let bits = usize::from(precision) * 33_219_281 / 10_000_000 + 2;
+    let bytes = super::without_length(avro);
+    let sign = match bytes.first() {
+        Some(first) if first & 0x80 != 0 => 0xff,
+        Some(_) | None => 0,
+    };
+    let mut all = vec![sign; bits.div_ceil(8).saturating_sub(bytes.len())];
+    all.extend_from_slice(bytes);
+    super::bytes_default(&all)
 }
 
 fn write_shortest(out: &mut Vec<u8>, limbs: &[u32; LIMBS]) {

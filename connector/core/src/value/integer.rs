@@ -6,9 +6,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::decimal::{ZERO, default_of_number};
 use crate::avro::binary::{write_bytes, write_long};
 use crate::decode::ColumnMetadata;
 use crate::input::{Input, Truncated};
+
+/// Digits of the largest BIGINT UNSIGNED.
+const PRECISION: u8 = 20;
 
 /// An integer type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +53,7 @@ impl Integer {
     pub(super) fn avro(self) -> Value {
         match (self.bytes, self.unsigned) {
             (8, true) => {
-                json!({"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 0})
+                json!({"type": "bytes", "logicalType": "decimal", "precision": PRECISION, "scale": 0})
             }
             (8, false) | (4, true) => Value::from("long"),
             _ => Value::from("int"),
@@ -58,7 +62,7 @@ impl Integer {
 
     pub(super) fn implicit_default(self) -> Value {
         match (self.bytes, self.unsigned) {
-            (8, true) => Value::from("\0"),
+            (8, true) => default_of_number(ZERO, PRECISION),
             _ => Value::from(0),
         }
     }
@@ -68,7 +72,7 @@ impl Integer {
             (8, true) => {
                 let mut bytes = Vec::new();
                 write_unsigned_decimal(&mut bytes, text.parse().ok()?);
-                Some(super::bytes_default(super::without_length(&bytes)))
+                Some(default_of_number(&bytes, PRECISION))
             }
             _ => text.parse::<i64>().ok().map(Value::from),
         }

@@ -202,7 +202,7 @@ impl ColumnType {
     pub fn implicit_default(&self) -> Value {
         match self {
             Self::Integer(integer) => integer.implicit_default(),
-            Self::Decimal(_) => Value::from("\0"),
+            Self::Decimal(decimal) => decimal.implicit_default(),
             Self::Float(_) => Value::from(0.0),
             Self::Bit(bit) => bit.implicit_default(),
             Self::Text(_) => Value::from(""),
