@@ -110,6 +110,16 @@ def verdict(rounds: list[tuple[Figures, Figures]]) -> str:
     )
 
 
+def change(rounds: list[tuple[Figures, Figures]]) -> str:
+    """Of connector and connector before."""
+    cpu = sorted(now.cpu / before.cpu for now, before in rounds)
+    times = sorted(now.seconds / before.seconds for now, before in rounds)
+    return (
+        f"It takes {statistics.median(cpu):.2f} times the CPU of the connector before ({cpu[0]:.2f} to {cpu[-1]:.2f}) "
+        f"and {statistics.median(times):.2f} times its time ({times[0]:.2f} to {times[-1]:.2f})."
+    )
+
+
 def machine() -> str:
     model = re.search(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

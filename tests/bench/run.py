@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "end_to_end"))
 
 from confluent_kafka.admin import NewTopic
-from figures import Figures, Meter, commit, machine, median, table, today, verdict
+from figures import Figures, Meter, change, commit, machine, median, table, today, verdict
 from harness.connector import Connector, binary, free_address
 from harness.reader import read_checkpoint
 from harness.stack import PASSWORD, USER, Stack
@@ -31,6 +31,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     other = f"other than {ROWS} for a trial: the results are not kept"
     parser.add_argument("--rows", type=int, default=ROWS, help=other)
+    parser.add_argument("--before", type=pathlib.Path, help="an older connector, to be compared with in the same rounds")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds that count, if not {ROUNDS}")
     arguments = parser.parse_args()
     before = machine()
     stack = Stack(f"bench-{os.getpid()}")
@@ -38,18 +40,21 @@ def main() -> int:
         stack.up(*bulk.MYSQLD_OPTIONS)
         content = bulk.load(stack, arguments.rows)
         with tempfile.TemporaryDirectory() as directory:
-            return run(Bench(stack, content, pathlib.Path(directory)), before, keep=arguments.rows == ROWS)
+            bench = Bench(stack, content, pathlib.Path(directory), arguments.before)
+            return run(bench, before, arguments.rounds, keep=arguments.rows == ROWS)
     finally:
         stack.down()
 
 
-def run(bench: "Bench", before: str, keep: bool) -> int:
+def run(bench: "Bench", before: str, count: int, keep: bool) -> int:
     bench.round(0)  # the servers' programs become fast only after some work
-    rounds = [bench.round(number) for number in range(1, ROUNDS + 1)]
+    rounds = [bench.round(number) for number in range(1, count + 1)]
     parts = [median(list(each)) for each in zip(*rounds)]
     text = table(parts, bench.bulk.end)
     wrong = sorted(bench.wrong)
-    last = f"WRONG, and so no figures: {', '.join(wrong)}." if wrong else verdict([each[1:] for each in rounds])
+    last = f"WRONG, and so no figures: {', '.join(wrong)}." if wrong else verdict([each[1:3] for each in rounds])
+    if bench.older and not wrong:
+        last += "\n\n" + change([(each[1], each[3]) for each in rounds])
     print(f"{text}\n\n{last}")
     if keep:
         RESULTS.write_text(report(bench, before, text, last))
@@ -69,20 +74,27 @@ def report(bench: "Bench", before: str, text: str, last: str) -> str:
 class Bench:
     """The servers, the binlog, and the parts that are compared."""
 
-    def __init__(self, stack: Stack, content: bulk.Bulk, directory: pathlib.Path) -> None:
-        self.stack, self.bulk, self.directory = stack, content, directory
+    def __init__(self, stack: Stack, content: bulk.Bulk, directory: pathlib.Path, older: pathlib.Path | None) -> None:
+        self.stack, self.bulk, self.directory, self.older = stack, content, directory, older
         self.wrong: set[str] = set()
         self.begin(0)
 
-    def begin(self, number: int) -> None:
+    def begin(self, number: int | str) -> None:
         """Each round has topics of its own."""
         self.task, self.bare_topic = f"bench-{number}", f"bare-{number}"
         self.topic = f"{self.task}.{bulk.DATABASE}.{bulk.TABLE}"
         self.bytes_per_commit = 0
 
-    def round(self, number: int) -> tuple[Figures, Figures, Figures]:
+    def round(self, number: int) -> list[Figures]:
         self.begin(number)
-        figures = (self.dump(), self.connector(), self.bare_producer())
+        older = []
+        # Whoever is first has the broker's caches as the last round left them: each is that in every other round.
+        if self.older and number % 2:
+            older = [self.connector_of_before(number)]
+        figures = [self.dump(), self.connector(), self.bare_producer()]
+        if self.older and not number % 2:
+            older = [self.connector_of_before(number)]
+        figures += older
         self.wrong.update(f"{each.name} in round {number}" for each in figures if not each.right)
         return figures
 
@@ -104,14 +116,20 @@ class Bench:
         figures.right = done["bytes"] >= self.bulk.end
         return figures
 
-    def connector(self) -> Figures:
+    def connector_of_before(self, number: int) -> Figures:
+        self.begin(f"{number}-before")
+        figures = self.connector(self.older, "connector before")
+        self.begin(number)
+        return figures
+
+    def connector(self, program: pathlib.Path | None = None, name: str = "connector") -> Figures:
         """From the start of the process to the commit of the last row."""
-        connector = Connector(self.directory, self.config(), self.task).start()
+        connector = Connector(self.directory, self.config(), self.task).start(program=program)
         try:
             meter = self.meter(connector.process.pid)
             wait_until(lambda: self.rows_encoded(connector) >= self.bulk.rows, connector.tail, WITHIN_SECONDS, 0.1)
             wait_until(self.is_committed, "the last checkpoint", 60, 0.02)
-            figures = meter.read("connector")
+            figures = meter.read(name)
             self.add_commits(figures, connector)
             connector.terminate()
         finally:

@@ -33,14 +33,16 @@ class Connector:
         self.process: subprocess.Popen[bytes] | None = None
         self.runs = 0
 
-    def start(self, *, ready_within: float | None = None, variables: dict[str, str] | None = None) -> "Connector":
+    def start(
+        self, *, ready_within: float | None = None, variables: dict[str, str] | None = None, program: pathlib.Path | None = None
+    ) -> "Connector":
         """Starts the process; waits until it says that it is ready only if `ready_within` says how long.
-        `variables` are set in its environment."""
+        `variables` are set in its environment; `program` is another than the tested one."""
         assert not self.is_running(), "the connector runs already"
         self.runs += 1
         with open(self.output("out"), "wb") as out, open(self.output("err"), "wb") as err:
             self.process = subprocess.Popen(
-                [binary(), "run", "--config", self.config_file],
+                [program or binary(), "run", "--config", self.config_file],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**environment(), **(variables or {})},
             )
         if ready_within is not None:
