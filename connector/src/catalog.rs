@@ -157,12 +157,7 @@ impl<R: Registry> Catalog<R> {
         }
         match self.stored.get(table).cloned() {
             None => Ok(None),
-            Some(stored) => {
-                let plan = self
-                    .prepare(&stored.definition, &stored.holds_from, log, into)
-                    .await?;
-                Ok(Some(plan))
-            }
+            Some(stored) => Ok(Some(self.plan(stored, log, into).await?)),
         }
     }
 
@@ -209,14 +204,17 @@ impl<R: Registry> Catalog<R> {
         definition: &TableDefinition,
         holds_from: &FileOffset,
         log: &mut L,
-        (target, batch): (&TopicPartition, &mut Batch),
+        into: (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
-        let is_widened = self
-            .stored
-            .get(&definition.name)
-            .is_some_and(|stored| stored.widened);
-        self.plan(definition, is_widened, holds_from, log, (target, batch))
-            .await
+        let stored = self.stored.get(&definition.name);
+        let state = TableState {
+            format: STATE_FORMAT,
+            definition: definition.clone(),
+            holds_from: holds_from.clone(),
+            widened: stored.is_some_and(|stored| stored.widened),
+            ended: None,
+        };
+        self.plan(state, log, into).await
     }
 
     /// Makes the plan of a table anew, whose rows come with images that lack columns; it stays so.
@@ -233,27 +231,21 @@ impl<R: Registry> Catalog<R> {
             return Ok(None);
         };
         tracing::info!(%table, "its rows come without some columns: all but the key may be null from here on");
-        let plan = self
-            .plan(&stored.definition, true, &stored.holds_from, log, into)
-            .await?;
-        Ok(Some(plan))
+        let widened = TableState {
+            widened: true,
+            ..stored
+        };
+        Ok(Some(self.plan(widened, log, into).await?))
     }
 
+    /// Makes a plan, and records the state that it is made from as it is: a definition that has ended stays ended.
     async fn plan<L: Log>(
         &mut self,
-        definition: &TableDefinition,
-        is_widened: bool,
-        holds_from: &FileOffset,
+        state: TableState,
         log: &mut L,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
-        let state = TableState {
-            format: STATE_FORMAT,
-            definition: definition.clone(),
-            holds_from: holds_from.clone(),
-            widened: is_widened,
-            ended: None,
-        };
+        let (definition, is_widened) = (&state.definition, state.widened);
         if let Some(prepared) = self.prepared.get(&definition.name)
             && prepared.definition == *definition
             && prepared.plan.is_widened() == is_widened
@@ -263,6 +255,8 @@ impl<R: Registry> Catalog<R> {
             return Ok(plan);
         }
         let shown = definition.shown(&self.types)?;
+        // Before anything is registered.
+        TablePlan::check_names(&shown)?;
         let topic = self.claim_topic(&definition.name)?;
         let (key_schema_id, value_schema_id) = self.register(&shown, is_widened, &topic).await?;
         let partitions = self.settings.partitions_of(&definition.name);
@@ -276,13 +270,13 @@ impl<R: Registry> Catalog<R> {
             value_schema_id,
         };
         let plan = Arc::new(TablePlan::new(&shown, is_widened, &destination)?);
-        self.record(state, target, batch)?;
         tracing::info!(table = %definition.name, topic = destination.topic, value_schema_id, "table prepared");
         let prepared = Prepared {
             definition: definition.clone(),
             plan: Arc::clone(&plan),
         };
         self.prepared.insert(definition.name.clone(), prepared);
+        self.record(state, target, batch)?;
         Ok(plan)
     }
 
@@ -392,9 +386,8 @@ impl<R: Registry> Catalog<R> {
     ) -> Result<(), CatalogError> {
         let name = &state.definition.name;
         if self.stored.get(name).is_some_and(|stored| {
-            stored.definition == state.definition
-                && stored.widened == state.widened
-                && stored.ended.is_none()
+            (&stored.definition, stored.widened, &stored.ended)
+                == (&state.definition, state.widened, &state.ended)
         }) {
             return Ok(());
         }

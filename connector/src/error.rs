@@ -384,6 +384,7 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
         EncodeErrorKind::Value { .. }
         | EncodeErrorKind::ColumnCount { .. }
         | EncodeErrorKind::Truncated
+        | EncodeErrorKind::BytesOfNothing
         | EncodeErrorKind::NullKey { .. }
         | EncodeErrorKind::Null { .. }
         | EncodeErrorKind::Arena(_) => halt(

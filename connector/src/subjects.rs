@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apache_avro::Schema;
-use apache_avro::schema::{InnerDecimalSchema, RecordSchema, SchemaKind};
+use apache_avro::schema::{InnerDecimalSchema, RecordField, RecordSchema, SchemaKind};
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use serde_json::Value;
 
@@ -356,7 +356,8 @@ impl<'o, 'n> Check<'o, 'n> {
             let mut names = std::iter::once(&field.name).chain(&field.aliases);
             let written = names.find_map(|name| old.fields.iter().find(|f| &f.name == name));
             match written {
-                Some(written) => self.reads(&written.schema, &field.schema),
+                Some(written) => same_meaning(written, field)
+                    .and_then(|()| self.reads(&written.schema, &field.schema)),
                 None if field.default.is_some() => Ok(()),
                 None => Err(Mismatch::new("it is new and has no default".to_owned())),
             }
@@ -371,6 +372,21 @@ fn same_name(old: String, new: String) -> Result<(), Mismatch> {
         return Ok(());
     }
     Err(Mismatch::new(format!("the type's name {old} became {new}")))
+}
+
+/// A TIME is a number in Avro, of microseconds: as a number of something else it would be read wrong.
+fn same_meaning(old: &RecordField, new: &RecordField) -> Result<(), Mismatch> {
+    let is_time = |field: &RecordField| {
+        let sql_type = field.custom_attributes.get("mysql.type")?.as_str()?;
+        let end = sql_type.find(['(', ' ']).unwrap_or(sql_type.len());
+        Some(sql_type.get(..end)?.eq_ignore_ascii_case("time"))
+    };
+    match (is_time(old), is_time(new)) {
+        (Some(true), Some(false)) => Err("microseconds of a TIME became another number"),
+        (Some(false), Some(true)) => Err("a number became the microseconds of a TIME"),
+        _ => Ok(()),
+    }
+    .map_err(|why| Mismatch::new(why.to_owned()))
 }
 
 /// Types without parts: the same one, or a promotion that keeps every value readable.
@@ -437,6 +453,26 @@ mod tests {
     fn check_types(old: &str, new: &str, expected: &str) {
         let field = |kind| record(&format!(r#"{{"name":"a","type":{kind}}}"#));
         check(&field(old), &field(new), expected);
+    }
+
+    #[test]
+    fn a_time_is_no_other_number() {
+        let field = |kind: &str, sql_type: &str| {
+            record(&format!(
+                r#"{{"name":"a","type":{kind},"mysql.type":"{sql_type}"}}"#
+            ))
+        };
+        let (time, micros) = (field(r#""long""#, "time"), field(r#""long""#, "time(6)"));
+        let number = field(r#""long""#, "bigint");
+        check(&time, &micros, "compatible");
+        check(&time, &field(r#"["null","long"]"#, "time"), "compatible");
+        let became = "field a: microseconds of a TIME became another number";
+        check(&time, &number, became);
+        check(&micros, &field(r#""double""#, "double"), became);
+        let became = "field a: a number became the microseconds of a TIME";
+        check(&number, &time, became);
+        check(&field(r#""int""#, "int(8) unsigned"), &micros, became);
+        check(&field(r#""int""#, "year"), &number, "compatible");
     }
 
     #[test]

@@ -207,3 +207,12 @@ def test_a_signal_ends_it_within_five_seconds_with_code_0_while_rows_flow(orders
 
 def test_a_signal_ends_an_idle_connector_within_five_seconds_with_code_0(orders: Task):
     orders.connector().start(ready_within=30).terminate(5)
+
+
+def test_columns_that_cannot_be_told_apart_in_avro_halt_before_anything_is_registered(task: Task):
+    task.sql("CREATE TABLE clashing (id INT PRIMARY KEY, `a-b` INT, `a+b` INT)")
+    connector = task.connector().start(ready_within=30)
+    task.sql("INSERT INTO clashing VALUES (1, 2, 3)")
+    ended(connector, HALTED, "columns a-b and a+b", "a_b", "Rename one of the columns")
+    subjects = task.stack.registry_get("subjects")
+    assert not [subject for subject in subjects if subject.startswith(task.topic("clashing"))]

@@ -170,3 +170,33 @@ def test_an_end_is_asked_for_while_it_reads_ahead(task: Task):
     connector.terminate()
     connector.start(ready_within=60)
     assert afters(task, "first", 1) == [{"id": 1}]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["running", "restarted"])
+def test_a_truncate_does_not_bring_back_what_was_changed(task: Task, change, is_restarted: bool):
+    what, statements = change
+    connector = task.connector().start(ready_within=30)
+    insert(task, what, 0)
+    task.read("changed", 1)
+    if is_restarted:
+        connector.kill()
+    task.sql(f"ALTER TABLE changed {statements[0]}")
+    task.sql("TRUNCATE TABLE changed")
+    insert(task, what, 1)
+    if is_restarted:
+        connector.start(ready_within=30)
+    found = [event.value["after"] for event in task.read("changed", 3) if event.value["op"] == "c"]
+    assert found == [{"id": 0, **ROWS[what][0]}, {"id": 1, **ROWS[what][1]}]
+
+
+def test_a_statement_that_is_not_in_the_binlog_is_noticed_where_rows_tell(task: Task):
+    task.sql("CREATE TABLE hidden (id INT PRIMARY KEY, n INT NOT NULL)")
+    connector = task.connector().start(ready_within=30)
+    task.sql("INSERT INTO hidden VALUES (1, 1)")
+    task.read("hidden", 1)
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET sql_log_bin = 0")
+        cursor.execute("ALTER TABLE hidden MODIFY n INT UNSIGNED NOT NULL")
+    task.sql("INSERT INTO hidden VALUES (2, 4294967295)")
+    ended(connector, HALTED, "hidden", "column n", "not in the binlog", REMEDY)
+    assert afters(task, "hidden", 1) == [{"id": 1, "n": 1}]

@@ -33,6 +33,13 @@ def change(chance: random.Random) -> str:
         "JSON_SET(d, '$.\"quo\\\\\"te\"', 1e0)",
         f"JSON_SET(d, '$.\"sp ace ä\"', {number}, '$.a', NULL)",
         "JSON_REMOVE(d, '$.text', '$.a')",
+        f"JSON_SET(d, '$.list[last]', {number})",
+        f"JSON_REPLACE(d, '$.list[last-{chance.randint(0, 3)}]', {number})",
+        f"JSON_REMOVE(d, '$.list[last - {chance.randint(0, 7)}]')",
+        f"JSON_ARRAY_INSERT(d, '$.list[last-{chance.randint(0, 9)}]', {number})",
+        f"JSON_ARRAY_INSERT(d, '$.list[{chance.randint(0, 9)}]', {number})",
+        f"JSON_SET(d, '$.\"dotted.key\".inner[last].deep', {number})",
+        f"JSON_ARRAY_APPEND(d, '$.list[last]', {number})",
         "d",
     ])
 

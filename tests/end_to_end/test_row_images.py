@@ -51,6 +51,49 @@ def test_rows_are_rebuilt_from_images_that_lack_columns(task: Task, table: str):
         assert len(task.stack.registry_get(f"subjects/{task.topic(table)}-value/versions")) == 2
 
 
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("columns", range(1, 19))
+def test_rows_that_take_the_place_of_others_keep_their_columns(task: Task, image: str, columns: int):
+    """Of REPLACE and ON DUPLICATE KEY UPDATE the server says with other bits which columns an image has."""
+    names = [f"c{number}" for number in range(columns)]
+    task.sql(f"CREATE TABLE replaced (id INT PRIMARY KEY, {', '.join(f'{name} INT' for name in names)}, body TEXT)")
+    connector = task.connector().start(ready_within=30)
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION binlog_row_image = {image}")
+        for value, tail in [(1, ""), (2, ""), (3, f" ON DUPLICATE KEY UPDATE {', '.join(f'{name} = 4' for name in names)}, body = 'd'")]:
+            verb = "INSERT" if tail or value == 1 else "REPLACE"
+            cursor.execute(f"{verb} INTO replaced VALUES (1, {', '.join([str(value)] * columns)}, 'b{value}'){tail}")
+        cursor.execute("DELETE FROM replaced")
+    task.read("replaced", 4)
+    connector.check_running()
+    events = task.read("replaced", 4)
+    rows = [(e.value["op"], known(e, "before"), known(e, "after")) for e in events]
+    one, two, four = ({"id": 1, **dict.fromkeys(names, value), "body": body} for value, body in ((1, "b1"), (2, "b2"), (4, "d")))
+    assert [op for op, _, _ in rows] == ["c", "u", "u", "d"]
+    for (_, before, after), (wanted_before, wanted_after) in zip(rows, [({}, one), (one, two), (two, four), (four, {})], strict=True):
+        assert before.items() <= wanted_before.items() and after.items() <= wanted_after.items()
+    # What was changed is in the image, whichever it is.
+    assert all(after.keys() >= set(names) for _, _, after in rows[:3])
+
+
+def known(event: Event, image: str) -> dict[str, Any]:
+    row, unset = event.value[image] or {}, event.value["source"][f"unset_{image}"]
+    return {name: value for name, value in row.items() if name not in unset}
+
+
+def test_an_insert_without_any_value_is_a_row(task: Task):
+    task.sql("CREATE TABLE bare (a INT, b INT DEFAULT 2)")
+    task.sql("CREATE TABLE numbered (id INT PRIMARY KEY AUTO_INCREMENT, b INT DEFAULT 2)")
+    task.connector().start(ready_within=30)
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION binlog_row_image = MINIMAL")
+        for table in ("bare", "bare", "numbered"):
+            cursor.execute(f"INSERT INTO {table} VALUES ()")
+    bare, numbered = task.read("bare", 2), task.read("numbered", 1)
+    assert [(e.value["after"], e.value["source"]["unset_after"]) for e in bare] == [({"a": None, "b": None}, ["a", "b"])] * 2
+    assert [e.value["after"] for e in numbered] == [{"id": 1, "b": None}]
+
+
 def change(task: Task, table: str, images: list[str], chance: random.Random, ids: range) -> None:
     with task.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SET sql_mode = ''")

@@ -56,6 +56,23 @@ def test_schemas_tell_what_the_server_declares(task: Task, metadata: str):
     assert key["fields"] == [{"name": "id", "type": "int"}]
 
 
+def test_the_default_of_a_timestamp_is_in_utc(task: Task):
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION time_zone = '+05:00'")
+        cursor.execute(
+            "CREATE TABLE zones (id INT PRIMARY KEY, a TIMESTAMP(3) NOT NULL DEFAULT '2020-01-01 00:00:00.5' COMMENT 'DEFAULT ''x''', "
+            "`b``c` TIMESTAMP NULL DEFAULT '2020-06-01 12:00:00' ON UPDATE CURRENT_TIMESTAMP, "
+            "d DATETIME NOT NULL DEFAULT '2020-01-01 00:00:00', e TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+        )
+    task.connector().start(ready_within=30)
+    task.sql("INSERT INTO zones (id) VALUES (1)")
+    task.read("zones", 1)
+    schema = json.loads(task.stack.registry_get(f"subjects/{task.topic('zones')}-value/versions/latest")["schema"])
+    defaults = [field["default"] for field in schema["fields"][0]["type"][1]["fields"]]
+    # 2019-12-31 19:00:00.5 and 2020-06-01 07:00:00; a DATETIME has no time zone.
+    assert defaults == [0, 1577818800_500000, 1590994800_000000, 1577836800_000000, None]
+
+
 def test_what_is_declared_stays_out_where_a_statement_came_behind(task: Task):
     task.sql("CREATE TABLE declared (id INT PRIMARY KEY, n INT(5) ZEROFILL NOT NULL DEFAULT 7)")
     task.sql("INSERT INTO declared (id) VALUES (1)")

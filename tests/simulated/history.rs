@@ -89,6 +89,34 @@ impl Server {
         self.executed(vec![change]);
     }
 
+    /// A source transaction that inserts one row.
+    pub fn insert(&mut self, table: usize) {
+        let id = self.announce();
+        self.write(events::QUERY, &events::query("shop", "BEGIN"), Some(id));
+        self.changes += 1;
+        let target = &mut self.tables[table];
+        let row = target.row(self.changes, self.changes, &mut self.random);
+        target.rows.insert(self.changes, row.clone());
+        let change = Change {
+            table,
+            columns: target.columns.clone(),
+            what: What::Row {
+                before: None,
+                after: Some(row.clone()),
+            },
+            is_rest: false,
+        };
+        self.write_rows(id, table, events::WRITE_ROWS, &[row]);
+        self.write(events::XID, &[0; 8], Some(id));
+        self.executed(vec![change]);
+    }
+
+    /// A statement by which the last two columns of a table give each other their names.
+    pub fn swap_names(&mut self, table: usize) {
+        let text = self.tables[table].swap_last();
+        self.statement("shop", &text);
+    }
+
     /// A source transaction with rows that ends with ROLLBACK, as it changed a table of an engine without transactions.
     pub fn rolled_back(&mut self, rows_events: u64) {
         let id = self.announce();

@@ -98,6 +98,16 @@ impl Table {
         format!("ALTER TABLE shop.{} {action}", self.name)
     }
 
+    /// The last two columns give each other their names.
+    pub(super) fn swap_last(&mut self) -> String {
+        self.id = None;
+        let mut columns = self.columns.to_vec();
+        let last = columns.len() - 1;
+        let action = swap(&mut columns, last - 1, last);
+        self.columns = columns.into();
+        format!("ALTER TABLE shop.{} {action}", self.name)
+    }
+
     fn new_name(&mut self) -> String {
         self.columns_made += 1;
         format!("c{}", self.columns_made)

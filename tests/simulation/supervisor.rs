@@ -9,8 +9,10 @@ use binlog_bridge::start::{Start, StartError};
 use binlog_bridge_core::state::{checkpoint_key, owner_key};
 
 use crate::world::{STATE, World};
+use binlog_bridge_tests::simulated::events::Metadata;
 use binlog_bridge_tests::simulated::faults::{Fault, Scripted, Step};
 use binlog_bridge_tests::simulated::partitions::{Partition, Topic};
+use binlog_bridge_tests::simulated::table::Column;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -56,6 +58,35 @@ fn a_start_at_latest_that_is_killed_before_its_first_row_resumes_where_it_began(
             world.caught_up(SOON).await.unwrap();
         });
     }
+}
+
+#[test]
+fn a_definition_that_has_ended_is_not_brought_back_by_a_truncate() {
+    block_on(async {
+        let mut world = World::calm(true);
+        {
+            let mut server = world.server();
+            server.metadata = Metadata::Minimal;
+            let mut columns = server.tables[0].columns.to_vec();
+            columns.push(Column {
+                name: "w".to_owned(),
+                nullable: false,
+            });
+            server.tables[0].columns = columns.into();
+            server.insert(0);
+        }
+        let instance = world.start();
+        world.caught_up(SOON).await.unwrap();
+        instance.kill().await;
+        {
+            let mut server = world.server();
+            server.swap_names(0);
+            server.truncate(0);
+            server.insert(0);
+        }
+        let _instance = world.start();
+        world.caught_up(SOON).await.unwrap();
+    });
 }
 
 #[test]

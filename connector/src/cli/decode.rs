@@ -234,6 +234,7 @@ impl Printer {
         definition: &TableDefinition,
         is_widened: bool,
     ) -> anyhow::Result<Arc<TablePlan>> {
+        TablePlan::check_names(definition)?;
         let names = SchemaNames::new(TASK, &definition.name);
         let key_schema_id = match key_schema(&names, definition) {
             None => None,

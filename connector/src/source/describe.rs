@@ -103,9 +103,22 @@ impl SourceClient {
                 collation: text(row, 6).and_then(|number| number.parse().ok()),
             })
         });
+        let mut columns: Vec<_> = columns.collect::<Result<_, SourceError>>()?;
+        if columns.iter().any(has_local_default) {
+            let shown = format!("SHOW CREATE TABLE `{database}`.`{name}`");
+            let shown = self.query(operation, &shown).await?;
+            let shown = shown.first().and_then(|row| text(row, 1));
+            let shown = shown.ok_or_else(|| missing(operation))?;
+            for column in columns
+                .iter_mut()
+                .filter(|column| has_local_default(column))
+            {
+                column.default = shown_default(&shown, &column.name);
+            }
+        }
         let key = key.iter().filter(|row| is_of(text(row, 1), text(row, 2)));
         let table = DescribedTable {
-            columns: columns.collect::<Result<_, SourceError>>()?,
+            columns,
             primary_key: key.filter_map(|row| text(row, 0)).collect(),
         };
         let status = self.master_status().await?;
@@ -115,6 +128,22 @@ impl SourceClient {
             end: status.end(),
         })
     }
+}
+
+/// True for a literal default of a TIMESTAMP: `information_schema` has it in the time zone of whoever made the table,
+/// which nobody knows. `SHOW CREATE TABLE` has it in that of the session.
+fn has_local_default(column: &DescribedColumn) -> bool {
+    let is_literal = column.default.is_some() && !column.extra.contains("DEFAULT_GENERATED");
+    column.sql_type.starts_with("timestamp") && is_literal
+}
+
+/// The literal default of a TIMESTAMP in what `SHOW CREATE TABLE` shows, which has a line for each column.
+fn shown_default(shown: &str, column: &str) -> Option<String> {
+    let begins = format!("  `{}` timestamp", column.replace('`', "``"));
+    let line = shown.lines().find(|line| line.starts_with(&begins))?;
+    let (_, behind) = line.get(begins.len()..)?.split_once(" DEFAULT '")?;
+    let (default, _) = behind.split_once('\'')?;
+    Some(default.to_owned())
 }
 
 /// The inside of a text in single quotes.

@@ -15,6 +15,7 @@ use binlog_bridge_core::event::{EventHeader, Part};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{Lookup, TableDefinition, Tables, effect};
 use binlog_bridge_core::selection::{Selection, TableName};
+use binlog_bridge_core::value::TypeOptions;
 
 pub(crate) const QUERY: u8 = 2;
 pub(crate) const FORMAT_DESCRIPTION: u8 = 15;
@@ -89,12 +90,13 @@ pub(crate) struct Stream {
     encoder: Encoder,
     known: BTreeMap<TableName, TableDefinition>,
     is_widened: bool,
+    types: TypeOptions,
     /// The values that were read back.
     pub(crate) values: Vec<Avro>,
 }
 
 impl Stream {
-    pub(crate) fn new(is_widened: bool) -> Self {
+    pub(crate) fn new(is_widened: bool, types: TypeOptions) -> Self {
         let at = FileOffset {
             file: "binlog.000001".into(),
             offset: 4,
@@ -116,6 +118,7 @@ impl Stream {
             encoder: Encoder::new("task", RECORD_BYTES_MAX, marks),
             known: BTreeMap::new(),
             is_widened,
+            types,
             values: Vec::new(),
         }
     }
@@ -161,8 +164,11 @@ impl Stream {
     fn table_map(&mut self, event: &TableMapEvent<'_>) -> bool {
         let definition = match self.tables.table_map(event) {
             Ok(Lookup::Ready) => return true,
-            Ok(Lookup::New(definition)) => definition,
+            Ok(Lookup::New(definition)) => definition.shown(&self.types).ok(),
             Ok(Lookup::Unnamed) | Err(_) => return false,
+        };
+        let Some(definition) = definition else {
+            return false;
         };
         let to = Destination {
             topic: "topic".to_owned(),

@@ -9,6 +9,7 @@ use binlog_bridge_core::schema::{
     DescribedColumn, DescribedTable, Mentions, TableDefinition, may_define,
 };
 use binlog_bridge_core::selection::TableName;
+use binlog_bridge_core::value::{BigintUnsigned, InvalidText, KeyDates, Tinyint1, TypeOptions};
 
 use super::stream::{PARTIAL_UPDATE_ROWS, Stream, TABLE_MAP, WRITE_ROWS, beginning, event};
 
@@ -35,7 +36,7 @@ fn chunk<'a>(data: &mut &'a [u8]) -> &'a [u8] {
 
 /// Events: a byte of flags, the number, and a body. Bit 0 cuts the event in parts, bit 1 damages the checksum.
 pub fn events(mut data: &[u8]) -> usize {
-    let mut stream = Stream::new(false);
+    let mut stream = Stream::new(false, TypeOptions::default());
     let [format, ..] = beginning();
     stream.event(&format);
     let mut count = 0;
@@ -133,10 +134,25 @@ fn described(data: &[u8]) -> DescribedTable {
     }
 }
 
-/// A byte of flags, a table map's body behind the table id, and rows events of a number and a body behind the id.
+/// The types that flags choose.
+fn types(flags: u8) -> TypeOptions {
+    let mut types = TypeOptions::default();
+    if flags & 2 != 0 {
+        types.bigint_unsigned = BigintUnsigned::Long;
+        types.invalid_text = InvalidText::Replace;
+        types.key_dates = KeyDates::String;
+    }
+    if flags & 4 != 0 {
+        types.tinyint1 = Tinyint1::Boolean;
+    }
+    types
+}
+
+/// A byte of flags (bit 0 widens, bits 1 and 2 choose types), a table map's body behind the table id, and rows events of
+/// a number and a body behind the id.
 pub fn rows(mut data: &[u8]) -> usize {
     let flags = take(&mut data, 1).first().copied().unwrap_or_default();
-    let mut stream = Stream::new(flags & 1 == 1);
+    let mut stream = Stream::new(flags & 1 == 1, types(flags));
     let map = [&TABLE_ID[..], chunk(&mut data)].concat();
     let is_open = beginning().iter().all(|bytes| stream.event(bytes))
         && stream.event(&event(TABLE_MAP, &map));
@@ -171,7 +187,7 @@ fn two_columns(type_number: u8, metadata: &[u8]) -> Vec<u8> {
 
 /// The values of `c` that come out of an event of rows.
 fn values_of(type_number: u8, metadata: &[u8], number: u8, body: &[u8]) -> Vec<Avro> {
-    let mut stream = Stream::new(false);
+    let mut stream = Stream::new(false, TypeOptions::default());
     assert!(beginning().iter().all(|bytes| stream.event(bytes)));
     assert!(stream.event(&event(TABLE_MAP, &two_columns(type_number, metadata))));
     let body = [&TABLE_ID[..], &[1, 0, 2, 0], body].concat();

@@ -269,7 +269,7 @@ fn read_optional(
                     if number == field::PRIMARY_KEY_WITH_PREFIX {
                         value.length_encoded()?;
                     }
-                    key.push(key_index(index, columns.len())?);
+                    key.push(key_index(index, columns.len(), &key)?);
                 }
             }
             // Fields of later servers add to what is known; they do not change it.
@@ -334,21 +334,36 @@ fn highest_first(bits: &Input<'_>, index: usize) -> Result<bool, DecodeErrorKind
     Ok(byte << (index % 8) & 0x80 != 0)
 }
 
+/// An ENUM of MySQL has at most so many members.
+const MEMBERS_MAX: u64 = 65_535;
+
 /// How many members, then each with its length.
 fn read_members(value: &mut Input<'_>) -> Result<Vec<Vec<u8>>, DecodeErrorKind> {
     let count = value.length_encoded()?;
+    if count > MEMBERS_MAX {
+        return Err(DecodeErrorKind::TableMap {
+            what: "more than 65535 members",
+        });
+    }
     // Not allocated for by a count that may be damaged: each member takes a byte at least.
     (0..count)
         .map(|_| Ok(value.length_encoded_bytes()?.to_vec()))
         .collect()
 }
 
-fn key_index(index: u64, columns: usize) -> Result<usize, DecodeErrorKind> {
+/// A column of the key, which has each only once.
+fn key_index(index: u64, columns: usize, key: &[usize]) -> Result<usize, DecodeErrorKind> {
     usize::try_from(index)
         .ok()
         .filter(|index| *index < columns)
         .ok_or(DecodeErrorKind::TableMap {
             what: "a key column that is not there",
+        })
+        .and_then(|index| match key.contains(&index) {
+            false => Ok(index),
+            true => Err(DecodeErrorKind::TableMap {
+                what: "a key column that is there twice",
+            }),
         })
 }
 

@@ -1059,6 +1059,11 @@ mod table_map {
             key(&field(8, &[10])),
             Err(DecodeErrorKind::TableMap { what })
         );
+        let what = "a key column that is there twice";
+        assert_eq!(
+            key(&field(8, &[2, 1, 2])),
+            Err(DecodeErrorKind::TableMap { what })
+        );
         assert_eq!(key(&field(9, &[2])), Err(DecodeErrorKind::Truncated));
     }
 

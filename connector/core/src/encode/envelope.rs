@@ -135,7 +135,8 @@ impl Encoder {
             true => self.rows_there,
             false => 0,
         };
-        while !input.is_empty() {
+        let mut is_one_without_bytes = plan.has_empty_rows(event);
+        while !input.is_empty() || std::mem::take(&mut is_one_without_bytes) {
             let mut at = Row {
                 plan,
                 source,

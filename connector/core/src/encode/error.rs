@@ -40,6 +40,9 @@ pub enum EncodeErrorKind {
         /// Columns by the table map.
         table: usize,
     },
+    /// No column is in the images, and yet they have bytes.
+    #[error("the event has bytes of rows, but no column")]
+    BytesOfNothing,
     /// The bytes end inside of a row.
     #[error("the event ends inside of the row")]
     Truncated,

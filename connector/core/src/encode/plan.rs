@@ -1,5 +1,6 @@
 //! The plan of a table: a flat list of column steps, made once for each definition version.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::batch::TopicPartition;
@@ -102,7 +103,7 @@ impl TablePlan {
         is_widened: bool,
         to: &Destination,
     ) -> Result<Self, PlanError> {
-        refuse_shared_names(definition)?;
+        Self::check_names(definition)?;
         let steps = definition
             .columns
             .iter()
@@ -136,6 +137,26 @@ impl TablePlan {
         })
     }
 
+    /// Refuses a definition that has no schema, as two columns would share a name in Avro.
+    ///
+    /// # Errors
+    /// [`PlanError`]
+    pub fn check_names(definition: &TableDefinition) -> Result<(), PlanError> {
+        let mut seen = BTreeMap::new();
+        for column in &definition.columns {
+            let field = field_name(&column.name);
+            if let Some(first) = seen.insert(field.clone(), column.name.clone()) {
+                return Err(PlanError {
+                    table: definition.name.clone(),
+                    first,
+                    second: column.name.clone(),
+                    field,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The table.
     #[must_use]
     pub fn name(&self) -> &TableName {
@@ -166,7 +187,6 @@ impl TablePlan {
 
     /// Refuses rows events that do not fit the definition, before any row of them is read.
     pub(super) fn check(&self, event: &RowsEvent<'_>) -> Result<(), EncodeErrorKind> {
-        // A row without columns has no bytes: there would be no end to them.
         if event.columns != self.steps.len() || event.columns == 0 {
             let (event, table) = (event.columns, self.steps.len());
             return Err(EncodeErrorKind::ColumnCount { event, table });
@@ -174,7 +194,18 @@ impl TablePlan {
         if !self.is_widened && !event.is_full() {
             return Err(EncodeErrorKind::PartialImage);
         }
+        // There would be no end to rows that take no bytes.
+        if self.has_empty_rows(event) && !event.images.is_empty() {
+            return Err(EncodeErrorKind::BytesOfNothing);
+        }
         Ok(())
+    }
+
+    /// True if no image of the event has a column, so that a row takes no bytes: the server writes an INSERT so that
+    /// gives no value, with the image MINIMAL, each in an event of its own.
+    pub(super) fn has_empty_rows(&self, event: &RowsEvent<'_>) -> bool {
+        let is_empty = |bits: &[u8]| ones(bits, self.steps.len()) == 0;
+        is_empty(event.present) && event.present_after.is_none_or(is_empty)
     }
 
     /// Copies one packed image into `out` as the Avro record of the row. With the after image of an update go the notes
@@ -196,7 +227,10 @@ impl TablePlan {
             Some(_) if image.has_changes => self.changed_documents(input)?,
             Some(_) | None => None,
         };
-        let count = image.present.map_or(self.steps.len(), ones);
+        let columns = self.steps.len();
+        let count = image
+            .present
+            .map_or(columns, |present| ones(present, columns));
         let null_bits = input
             .take(count.div_ceil(8))
             .map_err(|_| EncodeErrorKind::Truncated)?;
@@ -319,10 +353,14 @@ fn bit(bits: &[u8], index: usize) -> bool {
         .is_some_and(|byte| byte >> (index % 8) & 1 == 1)
 }
 
-fn ones(bits: &[u8]) -> usize {
-    bits.iter()
-        .map(|byte| usize::try_from(byte.count_ones()).unwrap_or_default())
-        .sum()
+/// How many columns have a bit. The bits behind those of the last column may be set: of REPLACE with the image NOBLOB
+/// the server writes them so.
+fn ones(bits: &[u8], columns: usize) -> usize {
+    let whole = bits.get(..columns / 8).unwrap_or_default();
+    let rest = bits.get(columns / 8).copied().unwrap_or_default();
+    let rest = rest & ((1 << (columns % 8)) - 1);
+    let ones = |byte: &u8| usize::try_from(byte.count_ones()).unwrap_or_default();
+    whole.iter().chain([&rest]).map(ones).sum()
 }
 
 impl Step {
@@ -407,20 +445,4 @@ impl Step {
             *span = (start, end);
         }
     }
-}
-
-fn refuse_shared_names(definition: &TableDefinition) -> Result<(), PlanError> {
-    let mut seen = std::collections::BTreeMap::new();
-    for column in &definition.columns {
-        let field = field_name(&column.name);
-        if let Some(first) = seen.insert(field.clone(), column.name.clone()) {
-            return Err(PlanError {
-                table: definition.name.clone(),
-                first,
-                second: column.name.clone(),
-                field,
-            });
-        }
-    }
-    Ok(())
 }

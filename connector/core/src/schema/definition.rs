@@ -126,7 +126,6 @@ pub enum DefinitionError {
         /// The column.
         column: String,
     },
-    /// A column has a type that is not published.
     /// Whether a TINYINT is a TINYINT(1) is not known.
     #[error(
         "whether column {column} of {table} is a TINYINT(1) is not in the binlog, and the server's definition may have changed since"

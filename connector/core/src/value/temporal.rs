@@ -212,7 +212,7 @@ fn time_of_text(text: &str) -> Option<i64> {
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
     let micros = format!("{fraction:0<6}").parse::<i64>().ok()?;
     let is_time = hour <= HOURS_MAX && minute < 60 && second < 60 && micros < SECOND_MICROS;
-    is_time.then_some((hour * 3600 + minute * 60 + second) * SECOND_MICROS + micros)
+    is_time.then(|| (hour * 3600 + minute * 60 + second) * SECOND_MICROS + micros)
 }
 
 /// A fraction of a whole second or more would show as a later second, which nobody stored.
@@ -255,7 +255,9 @@ fn date_days(packed: u64) -> Option<i64> {
 }
 
 fn is_date(year: i64, month: i64, day: i64) -> bool {
-    (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day)
+    (0..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
 }
 
 #[inline]

@@ -42,7 +42,7 @@ fn widened(definition: TableDefinition) -> Case {
     let to = Destination {
         topic: "bridge.shop.t".into(),
         partitions: 1,
-        key_schema_id: Some(KEY_ID),
+        key_schema_id: (!case.definition.primary_key.is_empty()).then_some(KEY_ID),
         value_schema_id: VALUE_ID,
     };
     case.plan = TablePlan::new(&case.definition, true, &to).unwrap();
@@ -107,6 +107,68 @@ fn columns_that_are_not_in_an_image_are_null_and_named() {
         json!(["d", key, bare, null, others, []]),
     ];
     assert_eq!(changes(&case), expected);
+}
+
+#[test]
+fn bits_behind_the_last_column_stand_for_nothing() {
+    let mut case = widened(definition(
+        &[("id", INT, false), ("a", INT, true), ("note", TEXT, true)],
+        &[0],
+    ));
+    // Seven of eight bits are set, for two of three columns.
+    let deleted = image(&[int(1), int(2)]);
+    assert_eq!(
+        rows(&mut case, RowsKind::Delete, (!0b100, 0), false, &deleted),
+        Ok(1)
+    );
+    let row = json!({"id": 1, "a": 2, "note": null});
+    let expected = json!(["d", {"id": 1}, row, null, ["note"], []]);
+    assert_eq!(changes(&case), [expected]);
+    // Nine columns: of eight in the image the nulls take one byte, not two.
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|name| (name, INT, true));
+    let columns = [&names[..], &[("note", TEXT, true)]].concat();
+    let mut case = widened(definition(&columns, &[]));
+    let present = [0xff, 0xfe];
+    let values = (0..8).map(int).collect::<Vec<_>>();
+    let images = image(&values);
+    let event = RowsEvent {
+        kind: RowsKind::Write,
+        table_id: 1,
+        columns: 9,
+        present: &present,
+        present_after: None,
+        has_changes: false,
+        images: &images,
+    };
+    let transaction = transaction(None);
+    let source = RowsSource {
+        server_id: 3,
+        at: &case.at,
+        transaction: &transaction,
+    };
+    let made = case
+        .encoder
+        .rows(&case.plan, &event, &source, &mut case.batch);
+    assert_eq!(made, Ok(1));
+    assert_eq!(changes(&case)[0][3]["h"], json!(7));
+}
+
+#[test]
+fn a_row_without_a_column_is_one_row() {
+    let mut case = widened(definition(&[("a", INT, true), ("b", INT, true)], &[]));
+    assert_eq!(rows(&mut case, RowsKind::Write, (0, 0), false, &[]), Ok(1));
+    let row = json!({"a": null, "b": null});
+    let expected = json!(["c", null, null, row, [], ["a", "b"]]);
+    assert_eq!(changes(&case), [expected]);
+    // Set bits are none of a column.
+    assert_eq!(
+        rows(&mut case, RowsKind::Write, (0, 0xfc), false, &[]),
+        Ok(1)
+    );
+    let bytes = rows(&mut case, RowsKind::Write, (0, 0), false, &[0]);
+    assert_eq!(bytes, Err(EncodeErrorKind::BytesOfNothing));
+    let update = rows(&mut case, RowsKind::Update, (0, 0), false, &[0]);
+    assert_eq!(update, Err(EncodeErrorKind::BytesOfNothing));
 }
 
 #[test]

@@ -136,6 +136,11 @@ impl Printer<'_> {
             }
             _ => return Err(ValueError::Json),
         }
+        self.check()
+    }
+
+    /// Refuses a text that has become too long. Asked for each entry of a container too: empty ones may be shared.
+    fn check(&self) -> Result<(), ValueError> {
         if self.out.len() > self.end_max {
             return Err(ValueError::Json);
         }
@@ -172,6 +177,7 @@ impl Printer<'_> {
             if is_object {
                 self.name(key(parts.bytes, width, &mut parts.keys)?)?;
             }
+            self.check()?;
             let (kind, value) = entry(&mut parts, width, is_large)?;
             self.value(kind, value, depth)?;
         }

@@ -190,6 +190,41 @@ fn depth_and_length_have_a_limit() {
         document = container(2, 16, &body);
     }
     assert_eq!(printed(&document), Err(ValueError::Json));
+    // The same of arrays without values, and of a long key.
+    let mut document = container(2, 0, b"");
+    for _ in 0..60 {
+        let (kind, value) = document.split_first().unwrap();
+        let entry = [&[*kind][..], &10_u16.to_le_bytes()].concat();
+        document = container(2, 2, &[&entry.repeat(2)[..], value].concat());
+    }
+    assert_eq!(printed(&document), Err(ValueError::Json));
+    let (members, key) = (1_000_u16, [b'k'; 1_000]);
+    let keys = [(4 + 7 * members).to_le_bytes(), 1_000_u16.to_le_bytes()].concat();
+    let value = [&[2][..], &(1_004 + 7 * members).to_le_bytes()].concat();
+    let count = usize::from(members);
+    let body = [
+        &keys.repeat(count)[..],
+        &value.repeat(count),
+        &key,
+        &container(2, 0, b"")[1..],
+    ]
+    .concat();
+    let document = container(0, members, &body);
+    assert_eq!(printed(&document), Err(ValueError::Json));
+    // With two members it is a document.
+    let keys = [&18_u16.to_le_bytes()[..], &1_u16.to_le_bytes()].concat();
+    let value = b"\x02\x13\0";
+    let body = [
+        &keys.repeat(2)[..],
+        &value.repeat(2),
+        b"k",
+        &container(2, 0, b"")[1..],
+    ]
+    .concat();
+    assert_eq!(
+        printed(&container(0, 2, &body)).unwrap(),
+        r#"{"k": [], "k": []}"#
+    );
 }
 
 #[test]
@@ -261,6 +296,21 @@ fn changes_are_applied_one_after_another() {
         ),
         (&[(2, "$.a", b"")], r#"{"b.c": [1, 2]}"#),
         (
+            &[
+                (0, "$.\"b.c\"[last]", text),
+                (0, "$.\"b.c\"[ last - 1 ]", seven),
+            ],
+            r#"{"a": 1, "b.c": [7, "x"]}"#,
+        ),
+        (&[(2, "$.\"b.c\"[last-1]", b"")], r#"{"a": 1, "b.c": [2]}"#),
+        (
+            &[
+                (1, "$.\"b.c\"[last]", text),
+                (1, "$.\"b.c\"[last-9]", seven),
+            ],
+            r#"{"a": 1, "b.c": [7, 1, "x", 2]}"#,
+        ),
+        (
             &[(2, "$.\"b.c\"[0]", b""), (2, "$.\"b.c\"[0]", b"")],
             r#"{"a": 1, "b.c": []}"#,
         ),
@@ -287,6 +337,10 @@ fn changes_that_do_not_fit_the_document_are_refused() {
         (2, "$.none", b""),
         (2, "$", b""),
         (2, "$.\"b.c\"[2]", b""),
+        (2, "$.\"b.c\"[last-2]", b""),
+        (0, "$.\"b.c\"[last-2]", seven),
+        (0, "$.\"b.c\"[last+1]", seven),
+        (0, "$.\"b.c\"[last1]", seven),
         (3, "$.a", seven),
         (0, ".a", seven),
         (0, "$a", seven),
@@ -297,4 +351,60 @@ fn changes_that_do_not_fit_the_document_are_refused() {
     ] {
         assert_eq!(changed(&[change]), Err(ValueError::Json), "{change:?}");
     }
+}
+
+/// The changes of a document, in their packed form.
+fn packed(operation: u8, path: &str, value: Option<&[u8]>) -> Vec<u8> {
+    let length = |bytes: &[u8]| match u8::try_from(bytes.len()) {
+        Ok(length @ ..251) => vec![length],
+        Ok(_) | Err(_) => [
+            &[252][..],
+            &u16::try_from(bytes.len()).unwrap().to_le_bytes(),
+        ]
+        .concat(),
+    };
+    let mut all = [&[operation][..], &length(path.as_bytes()), path.as_bytes()].concat();
+    if let Some(value) = value {
+        all.extend([&length(value), value].concat());
+    }
+    all
+}
+
+#[test]
+fn changes_have_limits() {
+    let refused = |document: &[u8], changes: &[u8]| {
+        let result = super::diff::write_changed(document, changes, &mut Vec::new());
+        assert_eq!(result, Err(ValueError::Json));
+    };
+    // Arrays in one another, each put into the one before by a longer path.
+    let inner = container(2, 1, b"\x04\x01\0");
+    let depth = |levels: usize| {
+        let mut changes = Vec::new();
+        for level in 0..levels {
+            let path = format!("${}", "[0]".repeat(level + 1));
+            changes.extend(packed(0, &path, Some(&inner)));
+        }
+        let mut out = Vec::new();
+        super::diff::write_changed(&inner, &changes, &mut out)?;
+        Ok(out.len())
+    };
+    assert_eq!(depth(99), Ok(204));
+    assert_eq!(depth(100), Err(ValueError::Json));
+    assert_eq!(depth(120), Err(ValueError::Json));
+    // Many removals from the front of a long array.
+    let count = 20_000_u16;
+    let document = container(2, count, &b"\x04\x01\0".repeat(usize::from(count)));
+    let removals = packed(2, "$[0]", None).repeat(usize::from(count));
+    let mut out = Vec::new();
+    super::diff::write_changed(&document, &removals, &mut out).unwrap();
+    assert_eq!(out, b"[]");
+    // Cells that share a long array: each that a path goes through would be a copy of it.
+    let shared = container(2, 1_000, &b"\x04\x01\0".repeat(1_000));
+    let cells = 4 + 3 * 1_000_u16;
+    let cell = [&[2][..], &cells.to_le_bytes()].concat();
+    let document = container(2, 1_000, &[&cell.repeat(1_000)[..], &shared[1..]].concat());
+    let changes: Vec<u8> = (0..1_000)
+        .flat_map(|cell| packed(0, &format!("$[{cell}][0]"), Some(b"\x04\x02")))
+        .collect();
+    refused(&document, &changes);
 }
