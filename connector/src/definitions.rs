@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use binlog_bridge_core::decode::{DeadTransaction, Decoder, Item, Joined, Joiner, TableMapEvent};
-use binlog_bridge_core::event::{EventBlock, EventHeader};
+use binlog_bridge_core::event::{EventBlock, EventHeader, EventType};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{DefinitionError, LookAhead, TableDefinition, may_define};
 use binlog_bridge_core::selection::TableName;
@@ -16,10 +16,20 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::shutdown::Shutdown;
-use crate::source::{Description, Dump, SourceError};
+use crate::source::{Description, Dump, SourceError, check_uuid};
+use crate::start::check_request;
 
-/// What was looked at ahead of the stream; all runs of a task share it, as looking may take long.
-pub type SharedLookAhead = Arc<Mutex<Option<LookAhead>>>;
+/// What was looked at ahead of the stream, and on which server; all runs of a task share it, as looking may take long,
+/// until the server may have crashed: then it may lack what was seen of its binlog.
+pub type SharedLookAhead = Arc<Mutex<Option<(String, LookAhead)>>>;
+
+/// The server that the stream comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) uuid: String,
+    /// See [`crate::source::Survey::binlog_filters`].
+    pub(crate) binlog_filters: String,
+}
 
 /// Bounds of looking ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +44,7 @@ pub struct LookAheadLimits {
 pub(crate) struct Definitions<D> {
     /// A connection of its own: the stream stands still meanwhile.
     dump: D,
+    server: Server,
     ahead: SharedLookAhead,
     limits: LookAheadLimits,
     shutdown: Shutdown,
@@ -57,16 +68,30 @@ const DEAD_MAX: usize = 64;
 impl<D: Dump> Definitions<D> {
     pub(crate) fn new(
         dump: D,
+        server: Server,
         ahead: SharedLookAhead,
         limits: LookAheadLimits,
         shutdown: Shutdown,
     ) -> Self {
         Self {
             dump,
+            server,
             ahead,
             limits,
             shutdown,
         }
+    }
+
+    /// Refuses to rely on statements that the server may leave out of the binlog: by which database is in use, not by
+    /// that of the table (MySQL manual, "Replication and Binary Logging Options", `--binlog-do-db`).
+    pub(crate) fn refuse_filters(&self, table: &TableName) -> Result<(), DefinitionError> {
+        if self.server.binlog_filters.is_empty() {
+            return Ok(());
+        }
+        Err(DefinitionError::Filtered {
+            table: table.clone(),
+            filters: self.server.binlog_filters.clone(),
+        })
     }
 
     /// The definition of a table whose table map does not name its columns.
@@ -89,6 +114,7 @@ impl<D: Dump> Definitions<D> {
             }
             Err(error) => return Err(error.into()),
         };
+        check_uuid(&self.server.uuid, &description.server_uuid)?;
         if let Some(statement) = self.last_touch(&table, place, &description).await? {
             return Err(wrong(DefinitionError::Changed { table, statement }));
         }
@@ -112,6 +138,10 @@ impl<D: Dump> Definitions<D> {
             }
             Err(error) => return Err(error.into()),
         };
+        check_uuid(&self.server.uuid, &description.server_uuid)?;
+        if self.refuse_filters(&definition.name).is_err() {
+            return Ok(definition);
+        }
         let first = place.position.at();
         let is_near = first.file == description.end.file
             && description.end.offset.saturating_sub(first.offset) <= NEAR_BYTES;
@@ -135,17 +165,21 @@ impl<D: Dump> Definitions<D> {
     ) -> Result<Option<FileOffset>, Error> {
         let known = self.shared().take();
         let mut ahead = match known {
-            Some(known) if known.covers(place.position.at()) => known,
+            Some((server, known))
+                if server == self.server.uuid && known.covers(place.position.at()) =>
+            {
+                known
+            }
             Some(_) | None => LookAhead::new(place.position.clone(), self.limits.words_max),
         };
         let read = self.read_on(&mut ahead, &description.end).await;
         let touch = ahead.last_touch(table).filter(|touch| **touch > place.at);
         let touch = touch.cloned();
-        *self.shared() = Some(ahead);
+        *self.shared() = Some((self.server.uuid.clone(), ahead));
         read.map(|()| touch)
     }
 
-    fn shared(&self) -> std::sync::MutexGuard<'_, Option<LookAhead>> {
+    fn shared(&self) -> std::sync::MutexGuard<'_, Option<(String, LookAhead)>> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,12 +202,14 @@ impl<D: Dump> Definitions<D> {
         end: &FileOffset,
         dead: &[DeadTransaction],
     ) -> Result<(), Error> {
-        self.dump.open(ahead.position()).await?;
+        check_request(ahead.position())?;
+        let server_uuid = self.dump.open(ahead.position()).await?;
+        check_uuid(&self.server.uuid, &server_uuid)?;
         let mut decoder = Decoder::new(ahead.position().clone()).without(dead.to_vec());
         let mut joiner = Joiner::new(self.limits.statement_bytes_max);
         let mut block = EventBlock::default();
         let mut said = Instant::now();
-        while ahead.position().at() < end {
+        loop {
             block.clear();
             tokio::select! {
                 biased;
@@ -187,7 +223,11 @@ impl<D: Dump> Definitions<D> {
                 let wanted = |_: &EventHeader, table_id: Option<u64>| table_id.is_none();
                 match joiner.piece(part, bytes, wanted) {
                     Ok(Joined::Event(event)) => {
-                        let (_, item) = decoder.event(event)?;
+                        let (header, item) = decoder.event(event)?;
+                        if is_at_the_end(&decoder, &header, end) {
+                            ahead.passed(end);
+                            return Ok(());
+                        }
                         if let Item::Statement(statement) = item
                             && may_define(statement.text)
                         {
@@ -198,6 +238,11 @@ impl<D: Dump> Definitions<D> {
                     Ok(Joined::Pending) => {}
                     Err(kind) => return Err(decoder.failed(kind).into()),
                 }
+                // What follows is behind the description.
+                if decoder.position().at() >= end {
+                    ahead.reached(decoder.position());
+                    return Ok(());
+                }
             }
             ahead.reached(decoder.position());
             if said.elapsed() >= PROGRESS_INTERVAL {
@@ -206,6 +251,15 @@ impl<D: Dump> Definitions<D> {
                 said = Instant::now();
             }
         }
-        Ok(())
     }
+}
+
+/// True if a heartbeat says that the server has sent all up to the end: it passes over transactions that are in the set
+/// of the request, and then only heartbeats tell where it is (MySQL manual, "Heartbeat_event").
+fn is_at_the_end(decoder: &Decoder, header: &EventHeader, end: &FileOffset) -> bool {
+    let reached = FileOffset {
+        file: decoder.at().file.clone(),
+        offset: u64::from(header.end),
+    };
+    header.event_type == EventType::Heartbeat && !decoder.in_transaction() && reached >= *end
 }

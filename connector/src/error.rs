@@ -185,6 +185,12 @@ impl Error {
         }
     }
 
+    /// True if it may be that the server has crashed: it may lack what was read of its binlog before.
+    #[must_use]
+    pub fn may_be_a_crash(&self) -> bool {
+        matches!(self, Self::Source(_) | Self::Decode(_))
+    }
+
     fn log_kind(&self) -> Option<LogErrorKind> {
         match self {
             Self::Sink(SinkError::Log(error)) | Self::Catalog(CatalogError::Log(error)) => {
@@ -227,9 +233,10 @@ mod server_error {
 
 fn source(error: &SourceError) -> Verdict {
     match error {
-        SourceError::Unreachable { .. } | SourceError::Timeout { .. } | SourceError::Protocol { .. } => {
-            Verdict::Restart
-        }
+        SourceError::Unreachable { .. }
+        | SourceError::Timeout { .. }
+        | SourceError::Protocol { .. }
+        | SourceError::OtherServer { .. } => Verdict::Restart,
         SourceError::AccessDenied { .. } => Verdict::Credentials(
             "Check source.user and the password, and grant the account REPLICATION SLAVE, REPLICATION CLIENT and SELECT on the selected databases.".to_owned(),
         ),
@@ -340,6 +347,8 @@ fn definition(error: &DefinitionError) -> Verdict {
         DefinitionError::Gone { table }
         | DefinitionError::Differs { table, .. }
         | DefinitionError::Changed { table, .. }
+        | DefinitionError::Unlogged { table, .. }
+        | DefinitionError::Filtered { table, .. }
         | DefinitionError::LostCharacters { table, .. } => Verdict::Halt(format!(
             "These rows cannot be read for certain. To go on without them, exclude the table (add {table} to select.exclude_tables), or start anew behind them: delete the state topic and the task's data topics. {NAMES_REMEDY}"
         )),

@@ -239,10 +239,20 @@ fn check_file(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), StartError
         let (position, end) = (at.to_string(), survey.current.to_string());
         return Err(StartError::AfterTheEnd { position, end });
     }
-    if at.offset > u64::from(u32::MAX) {
-        return Err(StartError::BeyondRequest(at.to_string()));
+    check_request(&checkpoint.position)
+}
+
+/// Refuses a place that cannot be asked for: the request has 32 bits for the offset.
+///
+/// # Errors
+/// [`StartError::BeyondRequest`]
+pub fn check_request(position: &Position) -> Result<(), StartError> {
+    match position {
+        Position::File { at } if at.offset > u64::from(u32::MAX) => {
+            Err(StartError::BeyondRequest(at.to_string()))
+        }
+        Position::File { .. } | Position::Gtid { .. } => Ok(()),
     }
-    Ok(())
 }
 
 fn check_not_purged(position: &Position, survey: &Survey) -> Result<(), StartError> {

@@ -5,7 +5,7 @@
 //! checkpoint.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use binlog_bridge_core::avro::TopicNames;
@@ -18,7 +18,7 @@ use binlog_bridge_core::value::TypeOptions;
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, push_json};
-use crate::definitions::{Definitions, LookAheadLimits, SharedLookAhead};
+use crate::definitions::{Definitions, LookAheadLimits, Server, SharedLookAhead};
 use crate::error::{Error, Verdict};
 use crate::health::Health;
 use crate::lineage::{find_split, verify};
@@ -30,7 +30,7 @@ use crate::sink::log::{Log, LogError};
 use crate::sink::step::SinkSlot;
 use crate::sink::topics::{TopicSettings, ensure_topic};
 use crate::sink::transactor::{Mark, SinkError, Transactor};
-use crate::source::{Dump, Survey};
+use crate::source::{Dump, Survey, check_uuid};
 use crate::start::{Start, StartError, check_server, resume};
 
 /// What a task is, without its connections.
@@ -134,6 +134,9 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
             break;
         }
         remember_dead(&mut dead, &error);
+        if error.may_be_a_crash() {
+            *ahead.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         health.not_ready(&error.to_string());
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
             return Err(Halt {
@@ -337,7 +340,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         sink.idle().await?;
         verify(&mut dump, &checkpoint, survey).await?;
         let dead = self.dead_transactions(&mut dump, &checkpoint).await?;
-        dump.open(&checkpoint.position).await?;
+        let server_uuid = dump.open(&checkpoint.position).await?;
+        check_uuid(&survey.server_uuid, &server_uuid)?;
         Ok(Parts {
             dump,
             catalog,
@@ -346,6 +350,10 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             transactions,
             selection,
             has_lower_case_names: survey.lower_case_names,
+            server: Server {
+                uuid: server_uuid,
+                binlog_filters: survey.binlog_filters.clone(),
+            },
         })
     }
 }
@@ -382,6 +390,7 @@ struct Parts<D, R> {
     transactions: TransactionsTopic,
     selection: Selection,
     has_lower_case_names: bool,
+    server: Server,
 }
 
 impl<D: Dump, R: Registry> Parts<D, R> {
@@ -402,6 +411,7 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             catalog: self.catalog,
             definitions: Definitions::new(
                 (run.connections.look_ahead)(),
+                self.server,
                 Arc::clone(run.ahead),
                 LookAheadLimits {
                     words_max: run.task.lookahead_entries_max,

@@ -295,18 +295,19 @@ impl Dump for SimDump {
         .await
     }
 
-    async fn open(&mut self, position: &Position) -> Result<(), SourceError> {
+    async fn open(&mut self, position: &Position) -> Result<String, SourceError> {
         self.open = None;
         self.forget();
         let open = self
             .request(Step::Open, "open the dump", |server| {
-                begin(server, position)
+                begin(server, position).map(|open| (open, server.uuid.clone()))
             })
             .await??;
+        let (open, server_uuid) = open;
         let reader = (Arc::clone(&self.reader), open.file);
         self.network(|network| network.read_from.push(reader));
         self.open = Some(open);
-        Ok(())
+        Ok(server_uuid)
     }
 
     async fn next(&mut self, block: &mut EventBlock) -> Result<(), SourceError> {

@@ -45,6 +45,8 @@ pub struct Server {
     pub down_until: Option<Instant>,
     /// Its uuid.
     pub uuid: String,
+    /// Options that leave statements out of the binlog.
+    pub binlog_filters: String,
     /// What it refuses the next dumps with.
     pub refusals: Vec<String>,
     /// How often it was asked who it is.
@@ -117,6 +119,7 @@ impl Server {
             run: 0,
             down_until: None,
             uuid: events::UUID_TEXT.to_owned(),
+            binlog_filters: String::new(),
             refusals: Vec::new(),
             surveys: 0,
         };
@@ -228,6 +231,7 @@ impl Server {
         Survey {
             version: "8.0.31".to_owned(),
             server_uuid: self.uuid.clone(),
+            binlog_filters: self.binlog_filters.clone(),
             log_bin: true,
             binlog_format: "ROW".to_owned(),
             binlog_row_image: "FULL".to_owned(),
@@ -261,6 +265,7 @@ impl Server {
                 columns: columns.collect(),
                 primary_key: vec![table.columns[0].name.clone()],
             },
+            server_uuid: self.uuid.clone(),
             end: self.current(),
         })
     }

@@ -90,6 +90,28 @@ fn a_definition_that_has_ended_is_not_brought_back_by_a_truncate() {
 }
 
 #[test]
+fn of_another_server_nothing_is_believed_until_the_run_begins_again_with_it() {
+    block_on(async {
+        let mut world = World::calm(true);
+        world.server().metadata = Metadata::Minimal;
+        let _instance = world.start();
+        world.caught_up(SOON).await.unwrap();
+        // The dump stays open, and the name of the server leads to another one.
+        let asked = {
+            let mut server = world.server();
+            server.uuid = "22222222-2222-2222-2222-222222222222".to_owned();
+            server.insert(0);
+            server.surveys
+        };
+        world.caught_up(SOON).await.unwrap();
+        assert!(
+            world.server().surveys > asked,
+            "the run has not begun again"
+        );
+    });
+}
+
+#[test]
 fn an_instance_that_another_one_fenced_ends_and_names_it() {
     block_on(async {
         let mut world = World::calm(true);

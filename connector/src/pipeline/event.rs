@@ -9,7 +9,9 @@ use binlog_bridge_core::decode::{
 use binlog_bridge_core::encode::{RowsSource, TablePlan};
 use binlog_bridge_core::event::EventHeader;
 use binlog_bridge_core::position::{FileOffset, Position};
-use binlog_bridge_core::schema::{Lookup, StatementEffect, TableDefinition, effect};
+use binlog_bridge_core::schema::{
+    DefinitionError, Lookup, StatementEffect, TableDefinition, effect,
+};
 use binlog_bridge_core::selection::TableName;
 
 use super::{MIXED_ENGINES_REMEDY, Pipeline};
@@ -142,12 +144,24 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         first: &FileOffset,
     ) -> Result<TableDefinition, Error> {
         let table = TableName::new(event.database, event.table);
-        let packing = event.packing().map_err(|kind| self.decoder.failed(kind))?;
+        let damaged = |kind| self.decoder.failed(kind);
+        let wrong = |source| Error::Definition {
+            at: self.decoder.at().clone(),
+            source,
+        };
+        self.definitions.refuse_filters(&table).map_err(wrong)?;
+        let packing = event.packing().map_err(damaged)?;
         match self.catalog.holding(&table) {
             Some(known)
                 if known.packing == packing && !known.lacks_widths(self.catalog.types()) =>
             {
-                Ok(known.clone())
+                match known.contradicted_by(event).map_err(damaged)? {
+                    None => Ok(known.clone()),
+                    Some(column) => Err(wrong(DefinitionError::Unlogged {
+                        column: column.to_owned(),
+                        table,
+                    })),
+                }
             }
             Some(_) | None => {
                 let place = self.place(first);

@@ -99,6 +99,8 @@ pub struct BinlogStatus {
     pub offset: u64,
     /// MySQL's executed GTID set in one line; empty without GTIDs and on MariaDB.
     pub gtid_executed: String,
+    /// The options that leave statements out of the binlog; empty without them.
+    pub filters: String,
 }
 
 impl BinlogStatus {
@@ -110,6 +112,9 @@ impl BinlogStatus {
         }
     }
 }
+
+/// SHOW does not mind a name that a server lacks.
+const SERVER_UUID: &str = "SHOW GLOBAL VARIABLES LIKE 'server_uuid'";
 
 /// Time limit of one query. Lists of tables can take seconds on servers with very many.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -259,11 +264,32 @@ impl SourceClient {
         let Some(row) = rows.first() else {
             return Ok(None);
         };
+        let filters = [("binlog_do_db", 2), ("binlog_ignore_db", 3)].map(|(option, column)| {
+            let databases = text(row, column).unwrap_or_default();
+            match databases.is_empty() {
+                true => String::new(),
+                false => format!("{option}={databases}"),
+            }
+        });
         Ok(Some(BinlogStatus {
             file: text(row, 0).ok_or_else(|| missing("File"))?,
             offset: number(text(row, 1), "Position")?,
             gtid_executed: one_line(&text(row, 4).unwrap_or_default()),
+            filters: filters.join(" ").trim().to_owned(),
         }))
+    }
+
+    /// The server's uuid; empty on servers without one.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub async fn server_uuid(&mut self) -> Result<String, SourceError> {
+        let operation = "read the server's uuid";
+        let rows = self.query(operation, SERVER_UUID).await?;
+        Ok(rows
+            .first()
+            .and_then(|row| text(row, 1))
+            .unwrap_or_default())
     }
 
     /// The databases the account may see, the server's own too.

@@ -2,6 +2,7 @@
 
 use binlog_bridge_core::schema::{DescribedColumn, DescribedTable};
 use binlog_bridge_core::selection::TableName;
+use mysql_async::Row;
 
 use super::client::{SourceClient, missing, text};
 use super::dump::Description;
@@ -14,6 +15,8 @@ const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// How long a statement that changes the table may keep us waiting, in seconds.
 const LOCK_WAIT_SECONDS: u8 = 2;
+/// How long a query may take while we keep such a statement waiting, and whoever waits behind that.
+const QUERY_SECONDS: u8 = 5;
 
 impl SourceClient {
     /// Sets what descriptions depend on: times in UTC, names as they are quoted here, no column hidden.
@@ -25,16 +28,29 @@ impl SourceClient {
             "SET SESSION time_zone = '+00:00', sql_mode = '', lock_wait_timeout = {LOCK_WAIT_SECONDS}"
         );
         self.execute(&set).await?;
-        // A primary key that the server made is a column like any other in the binlog.
-        let shown = "SET SESSION show_gipk_in_create_table_and_information_schema = ON";
-        match self.execute(shown).await {
-            Ok(())
-            | Err(SourceError::Server {
-                code: UNKNOWN_VARIABLE,
-                ..
-            }) => Ok(()),
-            Err(error) => Err(error),
+        for (variable, value) in [
+            // A primary key that the server made is a column like any other in the binlog.
+            (
+                "show_gipk_in_create_table_and_information_schema",
+                "ON".to_owned(),
+            ),
+            // In milliseconds; on MariaDB, in seconds.
+            ("max_execution_time", format!("{QUERY_SECONDS}000")),
+            ("max_statement_time", QUERY_SECONDS.to_string()),
+        ] {
+            match self
+                .execute(&format!("SET SESSION {variable} = {value}"))
+                .await
+            {
+                Ok(())
+                | Err(SourceError::Server {
+                    code: UNKNOWN_VARIABLE,
+                    ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 
     /// A table's definition, and where the binlog ends after it was read: no statement that would change it is between
@@ -60,39 +76,47 @@ impl SourceClient {
     }
 
     async fn describe_locked(&mut self, table: &TableName) -> Result<Description, SourceError> {
-        let quoted = |name: &str| name.replace('`', "``");
-        let (database, name) = (quoted(&table.database), quoted(&table.table));
         // Reads nothing, but holds the metadata lock that a statement which changes the table needs alone, until after
         // it is in the binlog.
-        self.execute(&format!("SELECT 1 FROM `{database}`.`{name}` LIMIT 0"))
+        self.execute(&format!("SELECT 1 FROM {} LIMIT 0", quoted(table)))
             .await?;
-        let of_table = format!(
-            "TABLE_SCHEMA = '{}' AND TABLE_NAME = '{}'",
-            literal(&table.database),
-            literal(&table.table)
-        );
-        let columns = format!(
+        let mut columns = self.columns(table).await?;
+        if columns.iter().any(has_local_default) {
+            let shown = format!("SHOW CREATE TABLE {}", quoted(table));
+            let shown = self.query(OPERATION, &shown).await?;
+            let shown = shown.first().and_then(|row| text(row, 1));
+            let shown = shown.ok_or_else(|| missing(OPERATION))?;
+            let with_default = columns
+                .iter_mut()
+                .filter(|column| has_local_default(column));
+            with_default.for_each(|column| column.default = shown_default(&shown, &column.name));
+        }
+        let primary_key = self.primary_key(table).await?;
+        let server_uuid = self.server_uuid().await?;
+        let status = self.master_status().await?;
+        let status = status.ok_or_else(|| missing("the end of the binlog"))?;
+        Ok(Description {
+            table: DescribedTable {
+                columns,
+                primary_key,
+            },
+            server_uuid,
+            end: status.end(),
+        })
+    }
+
+    async fn columns(&mut self, table: &TableName) -> Result<Vec<DescribedColumn>, SourceError> {
+        let sql = format!(
             "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, GENERATION_EXPRESSION, \
              (SELECT ID FROM information_schema.COLLATIONS l WHERE l.COLLATION_NAME = c.COLLATION_NAME), \
              TABLE_SCHEMA, TABLE_NAME \
-             FROM information_schema.COLUMNS c WHERE {of_table} ORDER BY ORDINAL_POSITION"
+             FROM information_schema.COLUMNS c WHERE {} ORDER BY ORDINAL_POSITION",
+            of_table(table)
         );
-        let key = format!(
-            "SELECT COLUMN_NAME, TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS \
-             WHERE {of_table} AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX"
-        );
-        let operation = "read a table's definition";
-        let columns = self.query(operation, &columns).await?;
-        let key = self.query(operation, &key).await?;
-        // The server may compare names without case.
-        let is_of = |database: Option<String>, name: Option<String>| {
-            database.as_ref() == Some(&table.database) && name.as_ref() == Some(&table.table)
-        };
-        let columns = columns
-            .iter()
-            .filter(|row| is_of(text(row, 7), text(row, 8)));
-        let columns = columns.map(|row| {
-            let wanted = |column| text(row, column).ok_or_else(|| missing(operation));
+        let rows = self.query(OPERATION, &sql).await?;
+        let rows = rows.iter().filter(|row| is_of(table, row, 7));
+        let column = |row: &Row| {
+            let wanted = |column| text(row, column).ok_or_else(|| missing(OPERATION));
             Ok(DescribedColumn {
                 name: wanted(0)?,
                 sql_type: wanted(1)?,
@@ -102,32 +126,43 @@ impl SourceClient {
                 expression: text(row, 5).unwrap_or_default(),
                 collation: text(row, 6).and_then(|number| number.parse().ok()),
             })
-        });
-        let mut columns: Vec<_> = columns.collect::<Result<_, SourceError>>()?;
-        if columns.iter().any(has_local_default) {
-            let shown = format!("SHOW CREATE TABLE `{database}`.`{name}`");
-            let shown = self.query(operation, &shown).await?;
-            let shown = shown.first().and_then(|row| text(row, 1));
-            let shown = shown.ok_or_else(|| missing(operation))?;
-            for column in columns
-                .iter_mut()
-                .filter(|column| has_local_default(column))
-            {
-                column.default = shown_default(&shown, &column.name);
-            }
-        }
-        let key = key.iter().filter(|row| is_of(text(row, 1), text(row, 2)));
-        let table = DescribedTable {
-            columns,
-            primary_key: key.filter_map(|row| text(row, 0)).collect(),
         };
-        let status = self.master_status().await?;
-        let status = status.ok_or_else(|| missing("the end of the binlog"))?;
-        Ok(Description {
-            table,
-            end: status.end(),
-        })
+        rows.map(column).collect()
     }
+
+    async fn primary_key(&mut self, table: &TableName) -> Result<Vec<String>, SourceError> {
+        let sql = format!(
+            "SELECT COLUMN_NAME, TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS \
+             WHERE {} AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX",
+            of_table(table)
+        );
+        let rows = self.query(OPERATION, &sql).await?;
+        let rows = rows.iter().filter(|row| is_of(table, row, 1));
+        Ok(rows.filter_map(|row| text(row, 0)).collect())
+    }
+}
+
+const OPERATION: &str = "read a table's definition";
+
+/// The table's name in a statement.
+fn quoted(table: &TableName) -> String {
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+    format!("{}.{}", quoted(&table.database), quoted(&table.table))
+}
+
+/// What the rows of a table in `information_schema` have in common.
+fn of_table(table: &TableName) -> String {
+    format!(
+        "TABLE_SCHEMA = '{}' AND TABLE_NAME = '{}'",
+        literal(&table.database),
+        literal(&table.table)
+    )
+}
+
+/// True if a row's database, and the table behind it, are the ones that were meant: the server may compare without case.
+fn is_of(table: &TableName, row: &Row, database: usize) -> bool {
+    text(row, database).as_ref() == Some(&table.database)
+        && text(row, database + 1).as_ref() == Some(&table.table)
 }
 
 /// True for a literal default of a TIMESTAMP: `information_schema` has it in the time zone of whoever made the table,

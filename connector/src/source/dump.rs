@@ -21,9 +21,11 @@ pub trait Dump: Send + 'static {
         table: &TableName,
     ) -> impl Future<Output = Result<Option<Description>, SourceError>> + Send;
 
-    /// Opens the dump at a position; one that is open is dropped.
-    fn open(&mut self, position: &Position)
-    -> impl Future<Output = Result<(), SourceError>> + Send;
+    /// Opens the dump at a position, and returns the uuid of the server that it is of; one that is open is dropped.
+    fn open(
+        &mut self,
+        position: &Position,
+    ) -> impl Future<Output = Result<String, SourceError>> + Send;
 
     /// Waits for events and appends all that have arrived, up to a limit, to the block.
     ///
@@ -38,11 +40,27 @@ pub trait Dump: Send + 'static {
     ) -> impl Future<Output = Result<(), SourceError>> + Send;
 }
 
+/// Refuses an answer of another server than expected: a name may lead elsewhere at any time.
+///
+/// # Errors
+/// [`SourceError::OtherServer`]
+pub fn check_uuid(expected: &str, found: &str) -> Result<(), SourceError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(SourceError::OtherServer {
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    })
+}
+
 /// What a server says of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Its definition.
     pub table: DescribedTable,
+    /// The uuid of the server that says it.
+    pub server_uuid: String,
     /// An end of the binlog: whatever changed the table before the definition was read lies before it.
     pub end: FileOffset,
 }
@@ -70,6 +88,8 @@ pub struct Survey {
     pub gtid_purged: String,
     /// True if it writes all names in lower case (`lower_case_table_names=1`).
     pub lower_case_names: bool,
+    /// The options that leave statements out of its binlog (`binlog_do_db`, `binlog_ignore_db`); empty without them.
+    pub binlog_filters: String,
     /// Its oldest binlog file.
     pub first_file: String,
     /// All its binlog files with their sizes in bytes, oldest first.

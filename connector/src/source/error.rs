@@ -49,6 +49,14 @@ pub enum SourceError {
         /// The server's words; in messages that quote values, without what stands in quotes.
         message: String,
     },
+    /// A connection led to another server than the one before it.
+    #[error("mysql is another server now: its server_uuid is {found} instead of {expected}")]
+    OtherServer {
+        /// That of the run.
+        expected: String,
+        /// That of the connection.
+        found: String,
+    },
     /// The server's answer is not one the client understands.
     #[error("mysql answered unexpectedly: {detail}")]
     Protocol {

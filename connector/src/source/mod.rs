@@ -7,5 +7,5 @@ pub mod error;
 pub mod file;
 pub mod mysql;
 
-pub use dump::{Description, Dump, Survey};
+pub use dump::{Description, Dump, Survey, check_uuid};
 pub use error::SourceError;

@@ -224,6 +224,7 @@ impl Dump for MysqlDump {
             // File, offset and GTID set of one answer belong together.
             if let Some(status) = client.master_status().await? {
                 survey.current = status.end();
+                survey.binlog_filters.clone_from(&status.filters);
                 if survey.gtid_on {
                     survey.gtid_executed = status.gtid_executed;
                 }
@@ -247,11 +248,12 @@ impl Dump for MysqlDump {
         Ok(described)
     }
 
-    async fn open(&mut self, position: &Position) -> Result<(), SourceError> {
+    async fn open(&mut self, position: &Position) -> Result<String, SourceError> {
         self.stream = None;
         self.failed = None;
         self.large = None;
-        let client = SourceClient::connect(&self.settings.source).await?;
+        let mut client = SourceClient::connect(&self.settings.source).await?;
+        let server_uuid = client.server_uuid().await?;
         let Some(mut conn) = client.into_conn() else {
             return Err(self.place.unreachable("the connection was lost at once"));
         };
@@ -280,7 +282,7 @@ impl Dump for MysqlDump {
                     limit,
                 })?;
         self.stream = Some(opened.map_err(|error| self.place.sort(error))?);
-        Ok(())
+        Ok(server_uuid)
     }
 
     async fn next(&mut self, block: &mut EventBlock) -> Result<(), SourceError> {

@@ -16,6 +16,7 @@ hold_against_both_halves!(
         a_statement_that_changes_it_lies_behind_what_was_said_before,
         a_table_that_is_not_there_is_none,
         an_open_dump_goes_on_while_a_table_is_described,
+        every_answer_says_which_server_gives_it,
     ]
 );
 
@@ -52,6 +53,17 @@ async fn a_table_that_is_not_there_is_none<S: Source>(source: &mut S) {
         assert_eq!(dump.describe(&missing).await.unwrap(), None);
     }
     assert!(dump.describe(&source.table()).await.unwrap().is_some());
+}
+
+async fn every_answer_says_which_server_gives_it<S: Source>(source: &mut S) {
+    let mut dump = source.dump();
+    let survey = dump.survey().await.unwrap();
+    assert!(!survey.server_uuid.is_empty() && survey.binlog_filters.is_empty());
+    let description = dump.describe(&source.table()).await.unwrap().unwrap();
+    assert_eq!(description.server_uuid, survey.server_uuid);
+    let start = mark(&mut dump).await;
+    let of_dump = dump.open(&start.by_gtid()).await.unwrap();
+    assert_eq!(of_dump, survey.server_uuid);
 }
 
 async fn an_open_dump_goes_on_while_a_table_is_described<S: Source>(source: &mut S) {

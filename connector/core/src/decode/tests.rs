@@ -176,6 +176,35 @@ fn a_transaction_is_a_group_from_its_gtid_to_its_xid() {
 }
 
 #[test]
+fn whether_a_backslash_escapes_is_in_the_mode_of_the_statement() {
+    const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+    let mode = |mode: u64| [&[1][..], &mode.to_le_bytes()].concat();
+    let flags = [0, 1, 2, 3, 4];
+    for (status, has_escapes) in [
+        (vec![], true),
+        (flags.to_vec(), true),
+        (mode(0xff_ffef_ffff), true),
+        (mode(NO_BACKSLASH_ESCAPES), false),
+        ([&flags[..], &mode(NO_BACKSLASH_ESCAPES)].concat(), false),
+        // Another variable first, and a mode that is cut off.
+        ([&[4, 1][..], &mode(NO_BACKSLASH_ESCAPES)].concat(), true),
+        (vec![1, 0, 0, 0x10], true),
+    ] {
+        let mut body = vec![0; 8];
+        body.extend([4, 0, 0]);
+        body.extend(number(u64::try_from(status.len()).unwrap(), 2));
+        let body = [&body, &status, &b"shop\0DROP TABLE t"[..]].concat();
+        let mut decoder = Decoder::new(file_position(4));
+        let event = testing::Stream::new(false).event(QUERY, &body);
+        let (_, item) = decoder.event(&event).unwrap();
+        let Item::Statement(statement) = item else {
+            panic!("{item:?}");
+        };
+        assert_eq!(statement.has_escapes, has_escapes, "{status:?}");
+    }
+}
+
+#[test]
 fn a_transaction_begins_at_its_first_event() {
     let mut stream = Followed::new(file_position(157), true);
     let first = Some(at("binlog.000007", 157));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{DecodeErrorKind, TableMapEvent};
+use crate::decode::{ColumnMetadata, DecodeErrorKind, TableMapEvent};
 use crate::position::FileOffset;
 use crate::selection::TableName;
 use crate::value::{ColumnType, TypeOptions, UnsupportedType};
@@ -116,6 +116,26 @@ pub enum DefinitionError {
         /// Where the statement begins.
         statement: FileOffset,
     },
+    /// A statement that is not in the binlog has changed the table.
+    #[error(
+        "column {column} of {table} is not what it was, by a statement that is not in the binlog (sql_log_bin=0)"
+    )]
+    Unlogged {
+        /// The table.
+        table: TableName,
+        /// A column that differs.
+        column: String,
+    },
+    /// The server leaves statements out of the binlog.
+    #[error(
+        "the binlog does not name the columns of {table} (binlog_row_metadata is not FULL), and lacks statements that may have changed them: the server runs with {filters}"
+    )]
+    Filtered {
+        /// The table.
+        table: TableName,
+        /// The server's options.
+        filters: String,
+    },
     /// The names of members come in a character set that lacks some of their characters.
     #[error(
         "the binlog does not name the members of column {column} of {table} (binlog_row_metadata is not FULL), and in the server's description a question mark stands for characters that it cannot show"
@@ -210,6 +230,31 @@ impl TableDefinition {
             })?;
         }
         Ok(shown)
+    }
+
+    /// A column that is not what a table map without names says of it, as far as it says anything: the sign, the
+    /// character set, the kind of geometry.
+    ///
+    /// # Errors
+    /// If the bytes of the table map are damaged.
+    pub fn contradicted_by(
+        &self,
+        event: &TableMapEvent<'_>,
+    ) -> Result<Option<&str>, DecodeErrorKind> {
+        let (packed, _) = event.shape()?;
+        let says_more = |column: &ColumnMetadata| {
+            let numbers = [column.collation, column.geometry_type];
+            column.unsigned.is_some()
+                || column.dimensions.is_some()
+                || numbers.iter().any(Option::is_some)
+        };
+        let other = packed.iter().zip(&self.columns).find(|(packed, column)| {
+            // Of members it has no character set.
+            says_more(packed)
+                && !matches!(column.column_type, ColumnType::Members(_))
+                && ColumnType::from_metadata(packed).as_ref() != Ok(&column.column_type)
+        });
+        Ok(other.map(|(_, column)| column.name.as_str()))
     }
 
     /// True if options choose types by display widths that are not known.

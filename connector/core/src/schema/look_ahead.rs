@@ -6,37 +6,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::statement::is_on_a_database;
+
 use crate::position::{FileOffset, Position};
 use crate::selection::TableName;
+
+/// The longest word that can be a name, or a part of one: 64 characters, behind the six digits of a version.
+const WORD_BYTES_MAX: usize = 70;
+/// More words in one statement are not told apart.
+const MENTIONS_MAX: usize = 100_000;
+/// Begins what is no word of a text: see [`words`].
+const PIECE: char = '~';
+/// Begins the words of a statement on a database.
+const ON_DATABASE: char = '@';
 
 /// The words in the text of a statement, in lower case.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     words: BTreeSet<String>,
+    /// There were too many.
+    is_anything: bool,
 }
 
 impl Mentions {
-    /// The words of a text. It is in the character set of the client that sent it, in each of which ASCII characters
-    /// are themselves; what else a byte of it may be is not looked at.
+    /// The words of a text.
     #[must_use]
     pub fn of(text: &[u8]) -> Self {
-        let words = text
-            .split(|byte| !is_word(*byte))
-            .filter(|word| !word.is_empty());
-        // Right behind the version of a comment that is executed a name may begin: `/*!80000t*/`.
-        let words = words.flat_map(|word| {
-            let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let behind = (5..=6)
-                .filter(move |length| digits >= *length)
-                .filter_map(|length| word.get(length..))
-                .filter(|rest| !rest.is_empty());
-            std::iter::once(word).chain(behind)
+        let mut mentions = Self::default();
+        words(text, |word| {
+            if mentions.words.len() < MENTIONS_MAX {
+                mentions.words.insert(word);
+            } else {
+                mentions.is_anything = true;
+            }
         });
-        Self {
-            words: words
-                .map(|word| String::from_utf8_lossy(word).to_ascii_lowercase())
-                .collect(),
-        }
+        mentions
     }
 
     /// True if the statement may touch the table.
@@ -44,28 +48,82 @@ impl Mentions {
     pub fn may_touch(&self, table: &TableName) -> bool {
         let named = Named::of(table);
         let place = |word: &str| self.words.contains(word).then_some(());
-        named.table.is_empty() || named.last_place(place).is_some()
+        self.is_anything || named.is_anywhere() || named.last_place(place).is_some()
     }
 }
 
-/// The words that a statement must have to touch a table: those of the table's name, or of a statement on its database.
+/// Calls a function for each word of a statement. The text is in the character set of the client that sent it, in each
+/// of which ASCII characters are themselves; what else a byte of it may be is not looked at.
+///
+/// Where the server compares names without case, İ is an i and K (the sign of kelvin) a k. So of texts that are not
+/// all ASCII, also the pieces between those letters are words, of a kind of their own.
+fn words(text: &[u8], mut each: impl FnMut(String)) {
+    let on_database = is_on_a_database(text);
+    let has_others = !text.is_ascii();
+    if has_others {
+        each(PIECE.to_string());
+    }
+    for word in text.split(|byte| !is_word(*byte)) {
+        // Right behind the version of a comment that is executed a name may begin: `/*!80000t*/`.
+        let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let behind = (5..=6)
+            .filter(|length| digits >= *length)
+            .filter_map(|length| word.get(length..));
+        for word in std::iter::once(word).chain(behind) {
+            if word.is_empty() || word.len() > WORD_BYTES_MAX {
+                continue;
+            }
+            let word = String::from_utf8_lossy(word).to_ascii_lowercase();
+            if on_database {
+                each(format!("{ON_DATABASE}{word}"));
+            }
+            if has_others {
+                pieces(&word).for_each(&mut each);
+            }
+            each(word);
+        }
+    }
+}
+
+/// What stands between the letters that others may stand for.
+fn pieces(word: &str) -> impl Iterator<Item = String> {
+    let pieces = word.split(['i', 'k']).filter(|piece| !piece.is_empty());
+    pieces.map(|piece| format!("{PIECE}{piece}"))
+}
+
+/// The words that a statement must have to touch a table: those of the table's name, the same in pieces, or those of a
+/// statement on its database.
 struct Named {
-    table: Vec<String>,
-    database: Vec<String>,
+    alternatives: [Vec<String>; 4],
 }
 
 impl Named {
     fn of(table: &TableName) -> Self {
+        let in_pieces = |words: &[String]| {
+            let all = words
+                .iter()
+                .flat_map(|word| pieces(word).collect::<Vec<_>>());
+            std::iter::once(PIECE.to_string()).chain(all).collect()
+        };
+        let (name, database) = (words_of(&table.table), words_of(&table.database));
+        let on_database = |kind: &str| {
+            let words = std::iter::once(kind).chain(database.iter().map(String::as_str));
+            words.map(|word| format!("{ON_DATABASE}{word}")).collect()
+        };
         Self {
-            table: words_of(&table.table),
-            database: words_of(&table.database),
+            alternatives: [
+                in_pieces(&name),
+                on_database("database"),
+                on_database("schema"),
+                name,
+            ],
         }
     }
 
-    /// The last place where all words of the table stand, or all of a statement on its database.
+    /// The last place where all words of one of the alternatives stand. A name without a word is in every statement.
     fn last_place<P: Ord + Copy>(&self, place: impl Fn(&str) -> Option<P>) -> Option<P> {
         // All words have stood in one statement only if none of them stood last before it.
-        let all = |words: &mut dyn Iterator<Item = &str>| {
+        let all = |words: &Vec<String>| {
             let mut last: Option<P> = None;
             for word in words {
                 let found = place(word)?;
@@ -73,14 +131,13 @@ impl Named {
             }
             last
         };
-        let of_table = all(&mut self.table.iter().map(String::as_str));
-        let on_database = |word| {
-            let words = self.database.iter().map(String::as_str);
-            all(&mut std::iter::once(word).chain(words))
-        };
-        of_table
-            .max(on_database("database"))
-            .max(on_database("schema"))
+        self.alternatives.iter().filter_map(all).max()
+    }
+
+    /// True if nothing of the name is known in a statement.
+    fn is_anywhere(&self) -> bool {
+        let [.., name] = &self.alternatives;
+        name.is_empty()
     }
 }
 
@@ -146,23 +203,30 @@ impl LookAhead {
         self.position.clone_from(position);
     }
 
+    /// Takes note that nothing but what is known lies before a place.
+    pub fn passed(&mut self, place: &FileOffset) {
+        match &mut self.position {
+            Position::Gtid { at, .. } | Position::File { at } => at.clone_from(place),
+        }
+    }
+
     /// Takes note of a statement that may change definitions.
     pub fn note(&mut self, at: &FileOffset, text: &[u8]) {
-        for word in Mentions::of(text).words {
-            self.words.insert(word, at.clone());
-        }
         self.last = Some(at.clone());
-        if self.words.len() > self.words_max {
-            self.words.clear();
-            self.forgotten = Some(at.clone());
-        }
+        words(text, |word| {
+            self.words.insert(word, at.clone());
+            if self.words.len() > self.words_max {
+                self.words.clear();
+                self.forgotten = Some(at.clone());
+            }
+        });
     }
 
     /// The last statement that may touch a table; `None` if none does.
     #[must_use]
     pub fn last_touch(&self, table: &TableName) -> Option<&FileOffset> {
         let named = Named::of(table);
-        let found = match named.table.is_empty() {
+        let found = match named.is_anywhere() {
             true => self.last.as_ref(),
             false => named.last_place(|word| self.words.get(word)),
         };
@@ -211,6 +275,26 @@ mod tests {
             ("ALTER TABLE /*!50001t*/ ADD c INT", "t", true),
             ("ALTER TABLE /*!800001t*/ ADD c INT", "1t", true),
             ("ALTER TABLE \u{e4}t ADD c INT", "t", true),
+            // On a database, whatever else stands there.
+            (
+                "CREATE TABLE database_of_shop (shop INT COMMENT 'the schema of shop')",
+                "t",
+                false,
+            ),
+            ("CREATE DATABASE other COMMENT 'shop'", "t", true),
+            ("/*!50000 DROP */ DATABASE shop", "t", true),
+            ("DROP /*!99999 TABLE */ DATABASE shop", "t", true),
+            // Letters that the server takes for an i and a k.
+            (
+                "ALTER TABLE S\u{130}PAR\u{130}\u{15e} ADD c INT",
+                "sipari\u{15f}",
+                true,
+            ),
+            ("ALTER TABLE \u{212a}\u{130}ND ADD c INT", "kind", true),
+            ("ALTER TABLE S\u{130}PAR ADD c INT", "kind", false),
+            ("ALTER TABLE SPAR ADD c INT", "sipar", false),
+            ("ALTER TABLE x COMMENT '\u{130}'", "ik", true),
+            ("ALTER TABLE x COMMENT 'i'", "ik", false),
         ] {
             let mentions = Mentions::of(text.as_bytes());
             assert_eq!(mentions.may_touch(&table(name)), touches, "{text}, {name}");
@@ -221,6 +305,24 @@ mod tests {
         // In sjis the last byte of "ア" is an "A".
         let mentions = Mentions::of(b"ALTER TABLE x\x83At ADD c INT");
         assert!(mentions.may_touch(&table("xアt")));
+    }
+
+    #[test]
+    fn memory_has_a_bound() {
+        let word = "w".repeat(71);
+        let mentions = Mentions::of(format!("ALTER TABLE {word} x").as_bytes());
+        assert_eq!(mentions.words.len(), 3);
+        let many: String = (0..MENTIONS_MAX)
+            .map(|number| format!("w{number} "))
+            .collect();
+        let mentions = Mentions::of(many.as_bytes());
+        assert!(!mentions.is_anything && !mentions.may_touch(&table("t")));
+        let mentions = Mentions::of(format!("{many} and more").as_bytes());
+        assert!(mentions.words.len() == MENTIONS_MAX && mentions.may_touch(&table("t")));
+        let mut ahead = ahead(1000);
+        ahead.note(&at(10), many.as_bytes());
+        assert!(ahead.words.len() <= 1000);
+        assert_eq!(ahead.last_touch(&table("t")), Some(&at(10)));
     }
 
     #[test]
@@ -243,6 +345,19 @@ mod tests {
         ahead.note(&at(50), b"DROP DATABASE shop");
         assert_eq!(ahead.last_touch(&table("v")), Some(&at(50)));
         assert_eq!(ahead.last_touch(&TableName::new("hr", "v")), None);
+    }
+
+    #[test]
+    fn what_stands_in_two_statements_is_in_neither() {
+        let mut ahead = ahead(100);
+        ahead.note(&at(10), b"CREATE DATABASE tenant");
+        ahead.note(&at(20), b"ALTER TABLE shop.other ADD c INT");
+        ahead.note(&at(30), b"ALTER TABLE shop.u COMMENT 'the database'");
+        assert_eq!(ahead.last_touch(&table("t")), None);
+        ahead.note(&at(40), b"DROP SCHEMA shop");
+        assert_eq!(ahead.last_touch(&table("t")), Some(&at(40)));
+        ahead.passed(&at(90));
+        assert!(ahead.covers(&at(90)));
     }
 
     #[test]

@@ -22,35 +22,62 @@ pub enum StatementEffect {
     RollbackToSavepoint,
 }
 
-/// Judges a statement.
+/// Judges a statement. Where it has comments for certain versions, whether the server ran them is not known: the graver
+/// of both readings counts.
 #[must_use]
 pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffect {
     let database = String::from_utf8_lossy(statement.database);
-    let mut tokens = Tokens::new(statement.text);
+    let text = Text {
+        text: statement.text,
+        has_escapes: statement.has_escapes,
+        runs_comments: true,
+    };
+    let all = judge(text, &database, selection);
+    let bare = Text {
+        runs_comments: false,
+        ..text
+    };
+    if !text.has_version_comments() || bare.tokens().next().is_none() {
+        return all;
+    }
+    let rest = judge(bare, &database, selection);
+    match gravity(&rest) > gravity(&all) {
+        true => rest,
+        false => all,
+    }
+}
+
+fn gravity(effect: &StatementEffect) -> u8 {
+    match effect {
+        StatementEffect::None => 0,
+        StatementEffect::RollbackToSavepoint => 1,
+        StatementEffect::Truncate(_) => 2,
+        StatementEffect::Definition => 3,
+        StatementEffect::Rows(_) => 4,
+    }
+}
+
+fn judge(text: Text<'_>, database: &str, selection: &Selection) -> StatementEffect {
+    let mut tokens = text.tokens();
     let Some(Token::Word(first)) = tokens.next() else {
         // An opening parenthesis begins a SELECT; anything else is not known.
-        return rows_effect(&database, statement.text, selection);
+        return rows_effect(database, text, selection);
     };
-    let is = |words: &[&str]| {
-        words
-            .iter()
-            .any(|word| first.eq_ignore_ascii_case(word.as_bytes()))
-    };
+    let is = |words: &[&str]| is_one_of(first, words);
     if is(&[
-        "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "SELECT", "WITH",
-    ]) || is(&["VALUES", "TABLE", "IMPORT", "HANDLER", "EXECUTE"])
-    {
-        rows_effect(&database, statement.text, selection)
+        "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "SELECT", "WITH", "EXECUTE",
+    ]) {
+        rows_effect(database, text, selection)
     } else if is(&["TRUNCATE"]) {
-        truncated_table(&mut tokens, &database)
+        truncated_table(&mut tokens, database)
             .map_or(StatementEffect::Definition, StatementEffect::Truncate)
     } else if is(&["CREATE"]) && fills_a_table(&mut tokens) {
-        rows_effect(&database, statement.text, selection)
+        rows_effect(database, text, selection)
     } else if is(&["ROLLBACK"]) {
         StatementEffect::RollbackToSavepoint
     } else if is(&["SAVEPOINT", "RELEASE", "XA", "BEGIN", "COMMIT"]) {
         StatementEffect::None
-    } else if may_define(statement.text) {
+    } else if reads_as_definition(text) {
         StatementEffect::Definition
     } else {
         StatementEffect::None
@@ -61,6 +88,10 @@ pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffe
 /// transaction, or is about accounts or about something else than tables, whatever tables it names.
 #[must_use]
 pub fn may_define(text: &[u8]) -> bool {
+    reads_as_definition(Text::new(text))
+}
+
+fn reads_as_definition(text: Text<'_>) -> bool {
     const CHANGE_ROWS: [&str; 14] = [
         "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "DO", "SELECT", "WITH", "VALUES", "TABLE",
         "HANDLER", "TRUNCATE", "BEGIN", "COMMIT",
@@ -78,22 +109,25 @@ pub fn may_define(text: &[u8]) -> bool {
         "FLUSH",
     ];
     const ON_OBJECTS: [&str; 4] = ["CREATE", "ALTER", "DROP", "RENAME"];
-    let is = |found: &[u8], words: &[&str]| {
-        words
-            .iter()
-            .any(|word| found.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    let mut tokens = Tokens::new(text);
-    match tokens.next() {
-        Some(Token::Word(first)) if is(first, &ON_OBJECTS) => is_on_a_table(tokens),
-        Some(Token::Word(first)) => !is(first, &CHANGE_ROWS) && !is(first, &OTHERS),
+    let mut tokens = text.tokens();
+    let is_one = match tokens.next() {
+        Some(Token::Word(first)) if is_one_of(first, &ON_OBJECTS) => is_on_a_table(tokens),
+        Some(Token::Word(first)) => !is_one_of(first, &CHANGE_ROWS) && !is_one_of(first, &OTHERS),
         Some(_) | None => true,
-    }
+    };
+    // Of what stands in a comment for certain versions, the server may have run something else.
+    let names_a_table = || {
+        let mut tokens = text.tokens();
+        tokens.any(|token| matches!(token, Token::Word(word) if is_one_of(word, &TABLES)))
+    };
+    is_one || (text.runs_comments && text.has_version_comments() && names_a_table())
 }
+
+/// What tables are made of.
+const TABLES: [&str; 6] = ["TABLE", "TABLES", "DATABASE", "SCHEMA", "INDEX", "KEY"];
 
 /// What kind of object a statement is on, as far as that is what tables are made of: the first of these words says so.
 fn is_on_a_table(tokens: Tokens<'_>) -> bool {
-    const TABLES: [&str; 6] = ["TABLE", "TABLES", "DATABASE", "SCHEMA", "INDEX", "KEY"];
     const NO_TABLES: [&str; 7] = [
         "VIEW",
         "TRIGGER",
@@ -105,33 +139,54 @@ fn is_on_a_table(tokens: Tokens<'_>) -> bool {
     ];
     for token in tokens {
         let Token::Word(word) = token else { continue };
-        let is = |words: &[&str]| {
-            words
-                .iter()
-                .any(|each| word.eq_ignore_ascii_case(each.as_bytes()))
-        };
-        if is(&TABLES) {
+        if is_one_of(word, &TABLES) {
             return true;
         }
-        if is(&NO_TABLES) {
+        if is_one_of(word, &NO_TABLES) {
             return false;
         }
     }
     true
 }
 
-/// `CREATE TABLE … SELECT` in STATEMENT format. In ROW format the server logs the table alone, and then rows.
+/// True for a statement on a database, or one that may be.
+pub(super) fn is_on_a_database(text: &[u8]) -> bool {
+    let text = Text::new(text);
+    let is_database = |token: Token<'_>| matches!(token, Token::Word(word) if is_one_of(word, &["DATABASE", "SCHEMA"]));
+    if text.has_version_comments() {
+        return text.tokens().any(is_database);
+    }
+    // CREATE OR REPLACE DATABASE; the name of the object comes after its kind.
+    let mut tokens = text.tokens().take(4);
+    tokens.any(is_database)
+}
+
+fn is_one_of(word: &[u8], words: &[&str]) -> bool {
+    words
+        .iter()
+        .any(|each| word.eq_ignore_ascii_case(each.as_bytes()))
+}
+
+/// `CREATE TABLE … SELECT` in STATEMENT format, or `… TABLE`, or `… VALUES ROW`. In ROW format the server logs the table
+/// alone, and then rows.
 fn fills_a_table(tokens: &mut Tokens<'_>) -> bool {
     let is = |token: &Token<'_>, word: &str| matches!(token, Token::Word(found) if found.eq_ignore_ascii_case(word.as_bytes()));
     let mut tokens = tokens.skip_while(|token| is(token, "TEMPORARY"));
-    tokens.next().is_some_and(|token| is(&token, "TABLE"))
-        && tokens.any(|token| is(&token, "SELECT") || is(&token, "TABLE"))
+    if !tokens.next().is_some_and(|token| is(&token, "TABLE")) {
+        return false;
+    }
+    let mut was_values = false;
+    tokens.any(|token| {
+        let is_row_of_values = was_values && is(&token, "ROW");
+        was_values = is(&token, "VALUES");
+        is(&token, "SELECT") || is(&token, "TABLE") || is_row_of_values
+    })
 }
 
 /// DML text halts only if it may touch a selected table: if it ran in such a database or names one.
-fn rows_effect(database: &str, text: &[u8], selection: &Selection) -> StatementEffect {
+fn rows_effect(database: &str, text: Text<'_>, selection: &Selection) -> StatementEffect {
     let names_one = || {
-        Tokens::new(text).any(|token| match token {
+        text.tokens().any(|token| match token {
             Token::Word(name) | Token::Quoted(name) => {
                 std::str::from_utf8(name).is_ok_and(|name| selection.may_select_in(name))
             }
@@ -172,15 +227,13 @@ const BEFORE_A_TABLE: [&str; 22] = [
 ];
 
 /// The first name in a statement that changes rows; good enough to tell people where to look.
-fn first_table(text: &[u8], database: &str) -> TableName {
+fn first_table(text: Text<'_>, database: &str) -> TableName {
     let is_before = |token: &Token<'_>| match token {
-        Token::Word(word) => BEFORE_A_TABLE
-            .iter()
-            .any(|known| word.eq_ignore_ascii_case(known.as_bytes())),
+        Token::Word(word) => is_one_of(word, &BEFORE_A_TABLE),
         Token::Text | Token::Other(_) => true,
         Token::Quoted(_) => false,
     };
-    let mut tokens = Tokens::new(text).skip_while(is_before);
+    let mut tokens = text.tokens().skip_while(is_before);
     let first = tokens.next().and_then(name).unwrap_or_default();
     match (tokens.next(), tokens.next().and_then(name)) {
         (Some(Token::Other(b'.')), Some(table)) => TableName::new(&first, &table),
@@ -221,21 +274,49 @@ enum Token<'a> {
     Other(u8),
 }
 
+/// A text, and how it is read.
+#[derive(Clone, Copy)]
+struct Text<'a> {
+    text: &'a [u8],
+    /// See [`Statement::has_escapes`].
+    has_escapes: bool,
+    /// Whether what stands in comments for certain versions counts.
+    runs_comments: bool,
+}
+
+impl<'a> Text<'a> {
+    /// As it is read mostly.
+    fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            has_escapes: true,
+            runs_comments: true,
+        }
+    }
+
+    fn tokens(self) -> Tokens<'a> {
+        Tokens {
+            rest: self.text,
+            how: self,
+        }
+    }
+
+    fn has_version_comments(self) -> bool {
+        find(self.text, b"/*!").is_some() || find(self.text, b"/*M!").is_some()
+    }
+}
+
 struct Tokens<'a> {
     rest: &'a [u8],
+    how: Text<'a>,
 }
 
 impl<'a> Tokens<'a> {
-    fn new(text: &'a [u8]) -> Self {
-        Self { rest: text }
-    }
-
     fn skip(&mut self, count: usize) {
         self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
-    /// Drops white space and comments. Of a version comment only the marks are dropped: the server ran
-    /// its content.
+    /// Drops white space and comments; of those for certain versions only the marks, if their content counts.
     fn skip_blank(&mut self) {
         loop {
             let until =
@@ -243,7 +324,12 @@ impl<'a> Tokens<'a> {
             let count = match self.rest {
                 [byte, ..] if byte.is_ascii_whitespace() => 1,
                 [b'#', ..] | [b'-', b'-', b' ' | b'\t' | b'\n' | b'\r', ..] => until(b"\n"),
-                [b'/', b'*', b'!' | b'M', ..] => version_mark(self.rest),
+                [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => {
+                    match self.how.runs_comments {
+                        true => version_mark(self.rest),
+                        false => comment_within(self.rest),
+                    }
+                }
                 [b'/', b'*', ..] => until(b"*/"),
                 [b'*', b'/', ..] => 2,
                 _ => return,
@@ -263,7 +349,7 @@ impl<'a> Tokens<'a> {
                     break;
                 }
                 index += 1;
-            } else if *byte == b'\\' && quote != b'`' {
+            } else if *byte == b'\\' && quote != b'`' && self.how.has_escapes {
                 index += 1;
             }
             index += 1;
@@ -303,12 +389,32 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
 
-/// Length of `/*!`, `/*!80000` or `/*M!100100`; of a plain comment that begins with M, all of it.
+/// Length of a comment for certain versions with all that is in it; one other comment may be (MySQL source,
+/// `sql/sql_lex.cc`, `consume_comment`).
+fn comment_within(text: &[u8]) -> usize {
+    let mut index = 2;
+    let mut is_inner = false;
+    while let Some(rest) = text.get(index..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with(b"*/") {
+            index += 2;
+            if !std::mem::take(&mut is_inner) {
+                return index;
+            }
+        } else if rest.starts_with(b"/*") {
+            is_inner = true;
+            index += 2;
+        } else {
+            index += 1;
+        }
+    }
+    text.len()
+}
+
+/// Length of `/*!`, `/*!80000` or `/*M!100100`.
 fn version_mark(text: &[u8]) -> usize {
     let mark = match text {
         [b'/', b'*', b'M', b'!', ..] => 4,
-        [b'/', b'*', b'!', ..] => 3,
-        _ => return find(text, b"*/").map_or(text.len(), |index| index + 2),
+        _ => 3,
     };
     let digits = text
         .iter()
@@ -334,9 +440,107 @@ mod tests {
         let statement = Statement {
             database: database.as_bytes(),
             text: text.as_bytes(),
+            has_escapes: true,
             ends_transaction: true,
         };
         assert_eq!(&effect(&statement, &selection), expected, "{text}");
+    }
+
+    #[test]
+    fn of_comments_for_certain_versions_both_readings_count() {
+        use StatementEffect::{Definition, None};
+        let rows = StatementEffect::Rows(TableName::new("shop", "t"));
+        check(
+            "shop",
+            "/*!99999 XA */ ALTER TABLE t ADD c INT",
+            &Definition,
+        );
+        check(
+            "shop",
+            "/*!99999 GRANT */ ALTER TABLE t ADD c INT",
+            &Definition,
+        );
+        check("shop", "/*!99999 ALTER */ INSERT INTO t VALUES (1)", &rows);
+        check(
+            "shop",
+            "/*!99999 ALTER /* x */ y */ INSERT INTO t VALUES (1)",
+            &rows,
+        );
+        check(
+            "shop",
+            "/*M!100100 ALTER */ INSERT INTO t VALUES (1)",
+            &rows,
+        );
+        check(
+            "shop",
+            "/*!40000 ALTER TABLE t DISABLE KEYS */",
+            &Definition,
+        );
+        check("shop", "/*!50001 DROP VIEW IF EXISTS v */", &None);
+        check(
+            "shop",
+            "/*!50003 CREATE */ /*!50017 DEFINER=`u`@`h` */ /*!50003 TRIGGER r BEFORE INSERT ON t FOR EACH ROW SET @a = 1 */",
+            &None,
+        );
+        for text in [
+            "ALTER /*M!100100 VIEW */ TABLE t ADD c INT",
+            "ALTER /*!99999 x /* y */ VIEW */ TABLE t ADD c INT",
+            "/*!50003 CREATE */ /*!99999 VIEW */ TABLE t (id INT)",
+        ] {
+            check("shop", text, &Definition);
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_filled_is_told_from_one_that_is_made() {
+        use StatementEffect::Definition;
+        let rows = StatementEffect::Rows(TableName::new("shop", "t"));
+        check(
+            "shop",
+            "CREATE TABLE t AS VALUES ROW(1, 2), ROW(3, 4)",
+            &rows,
+        );
+        check(
+            "shop",
+            "CREATE TABLE t (id INT) PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (9))",
+            &Definition,
+        );
+        check(
+            "shop",
+            "CREATE TABLE t (c INT COMMENT 'it\\'s SELECT')",
+            &Definition,
+        );
+        let selection = Selection {
+            databases: ["shop".to_owned()].into(),
+            ..Selection::default()
+        };
+        let statement = Statement {
+            database: b"shop",
+            text: br"CREATE TABLE t (c INT) COMMENT='C:\' SELECT 'x' AS c",
+            has_escapes: false,
+            ends_transaction: true,
+        };
+        assert_eq!(effect(&statement, &selection), rows);
+    }
+
+    #[test]
+    fn what_is_on_a_database_is_told_from_what_names_one() {
+        for text in [
+            "DROP DATABASE shop",
+            "create schema if not exists shop",
+            "CREATE OR REPLACE DATABASE shop",
+            "/* x */ ALTER DATABASE CHARACTER SET gbk",
+            "DROP /*!99999 TABLE t, */ /*!80000 DATABASE */ shop",
+        ] {
+            assert!(is_on_a_database(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "ALTER TABLE t ADD `schema` INT",
+            "CREATE TABLE t (c INT COMMENT 'DATABASE')",
+            "CREATE TABLE t (id INT, c INT, schema_of INT) COMMENT = 'x'",
+        ] {
+            assert!(!is_on_a_database(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]
