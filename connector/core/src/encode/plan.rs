@@ -238,7 +238,7 @@ impl TablePlan {
         let mut place = 0;
         for (index, step) in self.steps.iter().enumerate() {
             let changes = match &mut changed {
-                Some(bits) if step.column_type == ColumnType::Json => bits.next(),
+                Some(bits) if step.is_document() => bits.next(),
                 Some(_) | None => false,
             };
             if image.present.is_some_and(|present| !bit(present, index)) {
@@ -254,12 +254,13 @@ impl TablePlan {
             let branch = out.len();
             out.extend(step.branches.value());
             let start = out.len();
-            let before_value = image.place(input);
+            let is_noted = image.has_changes && step.is_document();
+            let before_value = if is_noted { image.place(input) } else { 0 };
             let copied = match changes {
                 true => step.copy_changed(document(index, image, before), input, out)?,
                 false => step.column_type.copy(input, out),
             };
-            if image.has_changes && step.column_type == ColumnType::Json {
+            if is_noted {
                 let place = (index, before_value, image.place(input));
                 notes.documents.push(place);
             }
@@ -364,6 +365,10 @@ fn ones(bits: &[u8], columns: usize) -> usize {
 }
 
 impl Step {
+    fn is_document(&self) -> bool {
+        matches!(self.column_type, ColumnType::Json)
+    }
+
     fn write_null(&self, out: &mut Vec<u8>) -> Result<(), EncodeErrorKind> {
         let column = || self.column.clone();
         if self.key_slot.is_some() {
