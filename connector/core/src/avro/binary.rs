@@ -71,3 +71,13 @@ pub(crate) fn write_strings<'a>(out: &mut Vec<u8>, items: impl ExactSizeIterator
     }
     out.push(0);
 }
+
+/// Bytes of the header that [`begin_record`] writes.
+pub(crate) const RECORD_HEADER_LEN: usize = 5;
+
+/// Begins a record in the wire format of Confluent's registry: a zero byte and the schema's id, big-endian.
+pub(crate) fn begin_record(out: &mut Vec<u8>, schema_id: u32) {
+    out.clear();
+    out.push(0);
+    out.extend_from_slice(&schema_id.to_be_bytes());
+}

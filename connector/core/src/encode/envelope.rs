@@ -9,8 +9,8 @@ use super::transaction::{
     Counts, Current, Mark, MarkError, SplitError, TransactionsTopic, write_count,
 };
 use crate::avro::binary::{
-    BRANCH_0, BRANCH_1, write_bytes, write_long, write_optional_long, write_optional_string,
-    write_strings,
+    BRANCH_0, BRANCH_1, RECORD_HEADER_LEN, begin_record, write_bytes, write_long,
+    write_optional_long, write_optional_string, write_strings,
 };
 use crate::decode::{RowsEvent, RowsKind, Transaction};
 use crate::input::Input;
@@ -501,13 +501,6 @@ struct Images {
     after: bool,
 }
 
-/// The Confluent wire format: a zero byte and the schema's id, big-endian.
-pub(super) fn begin_record(out: &mut Vec<u8>, schema_id: u32) {
-    out.clear();
-    out.push(0);
-    out.extend_from_slice(&schema_id.to_be_bytes());
-}
-
 fn begin_value(out: &mut Vec<u8>, plan: &TablePlan) {
     begin_record(out, plan.value_schema_id);
 }
@@ -515,9 +508,6 @@ fn begin_value(out: &mut Vec<u8>, plan: &TablePlan) {
 fn begin_key(out: &mut Vec<u8>, plan: &TablePlan) {
     begin_record(out, plan.key_schema_id.unwrap_or(0));
 }
-
-/// Bytes of the header that [`begin_record`] writes.
-const RECORD_HEADER_LEN: usize = 5;
 
 fn push(
     row: &Row<'_>,

@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::batch::{ArenaFull, Batch, TopicPartition};
-use super::envelope::begin_record;
 use crate::avro::binary::{
-    BRANCH_0, BRANCH_1, write_bytes, write_length, write_long, write_optional_string,
+    BRANCH_0, BRANCH_1, begin_record, write_bytes, write_length, write_long, write_optional_string,
 };
 use crate::decode::Transaction;
 use crate::position::FileOffset;

@@ -5,6 +5,7 @@ mod described;
 mod look_ahead;
 mod statement;
 mod tables;
+mod tokens;
 
 pub use definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
 pub use described::{DescribedColumn, DescribedTable};
