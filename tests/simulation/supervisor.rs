@@ -94,8 +94,8 @@ fn of_another_server_nothing_is_believed_until_the_run_begins_again_with_it() {
     block_on(async {
         let mut world = World::calm(true);
         world.server().metadata = Metadata::Minimal;
-        let _instance = world.start();
-        world.caught_up(SOON).await.unwrap();
+        let instance = world.start();
+        instance.ready().await;
         // The dump stays open, and the name of the server leads to another one.
         let asked = {
             let mut server = world.server();
