@@ -181,11 +181,10 @@ impl<R: Registry> Catalog<R> {
     /// [`ArenaFull`]
     pub fn end_definitions(
         &mut self,
-        text: &[u8],
+        mentions: &Mentions,
         at: &FileOffset,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<(), ArenaFull> {
-        let mentions = Mentions::of(text);
         for (table, stored) in &mut self.stored {
             if stored.ended.is_none() && mentions.may_touch(table) {
                 stored.ended = Some(at.clone());

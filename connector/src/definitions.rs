@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use binlog_bridge_core::decode::{DeadTransaction, Decoder, Item, Joined, Joiner, TableMapEvent};
-use binlog_bridge_core::event::{EventBlock, EventHeader, EventType};
+use binlog_bridge_core::event::{EventBlock, EventHeader};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{DefinitionError, LookAhead, TableDefinition, may_define};
 use binlog_bridge_core::selection::TableName;
@@ -17,10 +17,9 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::shutdown::Shutdown;
 use crate::source::{Description, Dump, SourceError, check_uuid};
-use crate::start::check_request;
+use crate::start::FIRST_EVENT;
 
-/// What was looked at ahead of the stream, and on which server; all runs of a task share it, as looking may take long,
-/// until the server may have crashed: then it may lack what was seen of its binlog.
+/// What was looked at ahead of the stream, and on which server; all runs of a task share it, as looking may take long.
 pub type SharedLookAhead = Arc<Mutex<Option<(String, LookAhead)>>>;
 
 /// The server that the stream comes from.
@@ -29,6 +28,8 @@ pub(crate) struct Server {
     pub(crate) uuid: String,
     /// See [`crate::source::Survey::binlog_filters`].
     pub(crate) binlog_filters: String,
+    /// Whether it compares names without case.
+    pub(crate) folds_names: bool,
 }
 
 /// Bounds of looking ahead.
@@ -54,8 +55,8 @@ pub(crate) struct Definitions<D> {
 pub(crate) struct Place {
     /// Where it begins.
     pub(crate) at: FileOffset,
-    /// Just before its source transaction.
-    pub(crate) position: Position,
+    /// Where its source transaction begins.
+    pub(crate) first: FileOffset,
 }
 
 /// Of what is only a default in a schema nobody needs to know so much: no more bytes of the binlog are read for it.
@@ -138,21 +139,21 @@ impl<D: Dump> Definitions<D> {
             }
             Err(error) => return Err(error.into()),
         };
-        check_uuid(&self.server.uuid, &description.server_uuid)?;
-        if self.refuse_filters(&definition.name).is_err() {
+        let is_of_another = description.server_uuid != self.server.uuid;
+        if is_of_another || self.refuse_filters(&definition.name).is_err() {
             return Ok(definition);
         }
-        let first = place.position.at();
+        let first = &place.first;
         let is_near = first.file == description.end.file
             && description.end.offset.saturating_sub(first.offset) <= NEAR_BYTES;
         if !(is_near || must) {
             return Ok(definition);
         }
-        let touch = self.last_touch(&definition.name, place, &description);
-        Ok(match touch.await? {
-            Some(_) => definition,
-            None => definition.declared(event, &description.table),
-        })
+        match self.last_touch(&definition.name, place, &description).await {
+            Ok(None) => Ok(definition.declared(event, &description.table)),
+            Ok(Some(_)) | Err(Error::Source(SourceError::OtherServer { .. })) => Ok(definition),
+            Err(error) => Err(error),
+        }
     }
 
     /// The last statement between a table map and the end of the binlog at the description that may have changed the
@@ -163,16 +164,20 @@ impl<D: Dump> Definitions<D> {
         place: &Place,
         description: &Description,
     ) -> Result<Option<FileOffset>, Error> {
-        let known = self.shared().take();
-        let mut ahead = match known {
-            Some((server, known))
-                if server == self.server.uuid && known.covers(place.position.at()) =>
-            {
-                known
-            }
-            Some(_) | None => LookAhead::new(place.position.clone(), self.limits.words_max),
+        let is_known = |(server, known): &(String, LookAhead)| {
+            *server == self.server.uuid && known.covers(&place.first)
         };
-        let read = self.read_on(&mut ahead, &description.end).await;
+        let known = self.shared().take().filter(is_known);
+        let was_known = known.is_some();
+        let (words_max, folds) = (self.limits.words_max, self.server.folds_names);
+        let from = || LookAhead::new(place.first.clone(), words_max, folds);
+        let mut ahead = known.map_or_else(from, |(_, known)| known);
+        let mut read = self.read_on(&mut ahead, &description.end).await;
+        if was_known && matches!(read, Err(Error::Source(SourceError::Server { .. }))) {
+            // The end of a file that was read may have been lost in a crash.
+            ahead = from();
+            read = self.read_on(&mut ahead, &description.end).await;
+        }
         let touch = ahead.last_touch(table).filter(|touch| **touch > place.at);
         let touch = touch.cloned();
         *self.shared() = Some((self.server.uuid.clone(), ahead));
@@ -185,7 +190,7 @@ impl<D: Dump> Definitions<D> {
 
     async fn read_on(&mut self, ahead: &mut LookAhead, end: &FileOffset) -> Result<(), Error> {
         let mut dead = Vec::new();
-        while ahead.position().at() < end {
+        while ahead.place() < end {
             if let Err(error) = self.read(ahead, end, &dead).await {
                 match error.dead_transaction() {
                     Some(found) if dead.len() < DEAD_MAX => dead.push(found),
@@ -202,10 +207,10 @@ impl<D: Dump> Definitions<D> {
         end: &FileOffset,
         dead: &[DeadTransaction],
     ) -> Result<(), Error> {
-        check_request(ahead.position())?;
-        let server_uuid = self.dump.open(ahead.position()).await?;
+        let position = request(ahead.place());
+        let server_uuid = self.dump.open(&position).await?;
         check_uuid(&self.server.uuid, &server_uuid)?;
-        let mut decoder = Decoder::new(ahead.position().clone()).without(dead.to_vec());
+        let mut decoder = Decoder::new(position).without(dead.to_vec());
         let mut joiner = Joiner::new(self.limits.statement_bytes_max);
         let mut block = EventBlock::default();
         let mut said = Instant::now();
@@ -223,15 +228,11 @@ impl<D: Dump> Definitions<D> {
                 let wanted = |_: &EventHeader, table_id: Option<u64>| table_id.is_none();
                 match joiner.piece(part, bytes, wanted) {
                     Ok(Joined::Event(event)) => {
-                        let (header, item) = decoder.event(event)?;
-                        if is_at_the_end(&decoder, &header, end) {
-                            ahead.passed(end);
-                            return Ok(());
-                        }
+                        let (_, item) = decoder.event(event)?;
                         if let Item::Statement(statement) = item
-                            && may_define(statement.text)
+                            && may_define(&statement)
                         {
-                            ahead.note(decoder.at(), statement.text);
+                            ahead.note(decoder.at(), &statement);
                         }
                     }
                     Ok(Joined::Skipped(header)) => decoder.skipped(&header)?,
@@ -240,11 +241,11 @@ impl<D: Dump> Definitions<D> {
                 }
                 // What follows is behind the description.
                 if decoder.position().at() >= end {
-                    ahead.reached(decoder.position());
+                    ahead.reached(decoder.position().at());
                     return Ok(());
                 }
             }
-            ahead.reached(decoder.position());
+            ahead.reached(decoder.position().at());
             if said.elapsed() >= PROGRESS_INTERVAL {
                 let at = decoder.at();
                 tracing::info!(%at, %end, "reading ahead for statements that change tables");
@@ -254,12 +255,12 @@ impl<D: Dump> Definitions<D> {
     }
 }
 
-/// True if a heartbeat says that the server has sent all up to the end: it passes over transactions that are in the set
-/// of the request, and then only heartbeats tell where it is (MySQL manual, "Heartbeat_event").
-fn is_at_the_end(decoder: &Decoder, header: &EventHeader, end: &FileOffset) -> bool {
-    let reached = FileOffset {
-        file: decoder.at().file.clone(),
-        offset: u64::from(header.end),
-    };
-    header.event_type == EventType::Heartbeat && !decoder.in_transaction() && reached >= *end
+/// The request for what follows a place. By a set of GTIDs the server would pass over what is in the set, wherever it is
+/// in this binlog. A place that no request can name is read to from the beginning of its file.
+fn request(place: &FileOffset) -> Position {
+    let mut at = place.clone();
+    if at.offset > u64::from(u32::MAX) {
+        at.offset = FIRST_EVENT;
+    }
+    Position::File { at }
 }

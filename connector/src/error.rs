@@ -185,12 +185,6 @@ impl Error {
         }
     }
 
-    /// True if it may be that the server has crashed: it may lack what was read of its binlog before.
-    #[must_use]
-    pub fn may_be_a_crash(&self) -> bool {
-        matches!(self, Self::Source(_) | Self::Decode(_))
-    }
-
     fn log_kind(&self) -> Option<LogErrorKind> {
         match self {
             Self::Sink(SinkError::Log(error)) | Self::Catalog(CatalogError::Log(error)) => {

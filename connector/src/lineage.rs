@@ -13,7 +13,7 @@ use binlog_bridge_core::position::{GtidSet, Position, PositionError};
 use binlog_bridge_core::state::{Checkpoint, Split, TransactionIdentity};
 
 use crate::error::{Error, is_elsewhere, is_purged, is_unreadable};
-use crate::source::{Dump, SourceError, Survey};
+use crate::source::{Dump, SourceError, Survey, check_uuid};
 use crate::start::StartError;
 
 /// Compares what the server has in the place of the last transaction before the checkpoint. Where its binlog is
@@ -36,6 +36,7 @@ pub(crate) async fn verify<D: Dump>(
     let wanted = Wanted {
         identity: last,
         is_first: false,
+        server_uuid: &survey.server_uuid,
     };
     let found = match first_transaction(dump, &position, &wanted).await {
         Ok((found, _)) => found,
@@ -64,10 +65,12 @@ pub(crate) async fn find_split<D: Dump>(
     dump: &mut D,
     position: &Position,
     split: &Split,
+    server_uuid: &str,
 ) -> Result<Vec<DeadTransaction>, Error> {
     let wanted = Wanted {
         identity: &split.identity,
         is_first: true,
+        server_uuid,
     };
     tracing::info!(
         id = split.id,
@@ -119,6 +122,8 @@ struct Wanted<'a> {
     identity: &'a TransactionIdentity,
     /// No other may come before it.
     is_first: bool,
+    /// On which server.
+    server_uuid: &'a str,
 }
 
 impl Wanted<'_> {
@@ -156,7 +161,7 @@ async fn read_transaction<D: Dump>(
     wanted: &Wanted<'_>,
     dead: &[DeadTransaction],
 ) -> Result<Transaction, Error> {
-    dump.open(position).await?;
+    check_uuid(wanted.server_uuid, &dump.open(position).await?)?;
     let mut decoder = Decoder::new(position.clone()).without(dead.to_vec());
     // What matters is small: rows are not looked at, nor is the set of all transactions before.
     let mut joiner = Joiner::new(SMALL_EVENT_BYTES_MAX);

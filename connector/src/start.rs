@@ -188,7 +188,7 @@ pub fn first_position(start: &Start, survey: &Survey) -> Result<Position, StartE
 }
 
 /// Every binlog file begins with four bytes that are no event.
-const FIRST_EVENT: u64 = 4;
+pub(crate) const FIRST_EVENT: u64 = 4;
 
 /// Checks that a checkpoint is one of this server, and that the server can still go on from it.
 ///
@@ -239,20 +239,10 @@ fn check_file(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), StartError
         let (position, end) = (at.to_string(), survey.current.to_string());
         return Err(StartError::AfterTheEnd { position, end });
     }
-    check_request(&checkpoint.position)
-}
-
-/// Refuses a place that cannot be asked for: the request has 32 bits for the offset.
-///
-/// # Errors
-/// [`StartError::BeyondRequest`]
-pub fn check_request(position: &Position) -> Result<(), StartError> {
-    match position {
-        Position::File { at } if at.offset > u64::from(u32::MAX) => {
-            Err(StartError::BeyondRequest(at.to_string()))
-        }
-        Position::File { .. } | Position::Gtid { .. } => Ok(()),
+    if at.offset > u64::from(u32::MAX) {
+        return Err(StartError::BeyondRequest(at.to_string()));
     }
+    Ok(())
 }
 
 fn check_not_purged(position: &Position, survey: &Survey) -> Result<(), StartError> {

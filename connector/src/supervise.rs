@@ -5,7 +5,7 @@
 //! checkpoint.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use binlog_bridge_core::avro::TopicNames;
@@ -134,9 +134,6 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
             break;
         }
         remember_dead(&mut dead, &error);
-        if error.may_be_a_crash() {
-            *ahead.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
         health.not_ready(&error.to_string());
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
             return Err(Halt {
@@ -339,7 +336,9 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         );
         sink.idle().await?;
         verify(&mut dump, &checkpoint, survey).await?;
-        let dead = self.dead_transactions(&mut dump, &checkpoint).await?;
+        let dead = self
+            .dead_transactions(&mut dump, &checkpoint, &survey.server_uuid)
+            .await?;
         let server_uuid = dump.open(&checkpoint.position).await?;
         check_uuid(&survey.server_uuid, &server_uuid)?;
         Ok(Parts {
@@ -353,6 +352,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             server: Server {
                 uuid: server_uuid,
                 binlog_filters: survey.binlog_filters.clone(),
+                folds_names: survey.lower_case_names,
             },
         })
     }
@@ -365,12 +365,13 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         &self,
         dump: &mut D,
         checkpoint: &Checkpoint,
+        server_uuid: &str,
     ) -> Result<Vec<DeadTransaction>, Error> {
         let known = self.dead.iter().cloned();
         let Some(split) = &checkpoint.split else {
             return Ok(known.collect());
         };
-        let found = find_split(dump, &checkpoint.position, split).await?;
+        let found = find_split(dump, &checkpoint.position, split, server_uuid).await?;
         let all = known.chain(found);
         let is_split = |dead: &DeadTransaction| {
             dead.first == split.identity.first

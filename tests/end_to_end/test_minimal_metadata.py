@@ -200,3 +200,47 @@ def test_a_statement_that_is_not_in_the_binlog_is_noticed_where_rows_tell(task: 
     task.sql("INSERT INTO hidden VALUES (2, 4294967295)")
     ended(connector, HALTED, "hidden", "column n", "not in the binlog", REMEDY)
     assert afters(task, "hidden", 1) == [{"id": 1, "n": 1}]
+
+
+# Tables without a primary key, and the columns of the key that the server takes in its place.
+UNIQUE: dict[str, tuple[str, set[str]]] = {
+    "one": ("a INT NOT NULL, b INT NOT NULL, UNIQUE KEY (b)", {"b"}),
+    "the first of two": ("a INT NOT NULL, b INT NOT NULL, UNIQUE KEY z (a), UNIQUE KEY y (b)", {"a"}),
+    "behind one that may be null": ("a INT, b INT NOT NULL, UNIQUE KEY x (a), UNIQUE KEY y (b)", {"b"}),
+    "behind one with a prefix": ("a VARCHAR(20) NOT NULL, b INT NOT NULL, UNIQUE KEY x (a(3)), UNIQUE KEY y (b)", {"b"}),
+    "of two columns": ("a INT NOT NULL, b INT NOT NULL, KEY (a), UNIQUE KEY (b, a)", {"a", "b"}),
+    "behind an expression": ("a INT NOT NULL, b INT NOT NULL, UNIQUE KEY x ((a + 1)), UNIQUE KEY y (b)", {"b"}),
+    "none that is not null": ("a INT, b INT NOT NULL, UNIQUE KEY (a), KEY (b)", set()),
+    "a prefix alone": ("a VARCHAR(20) NOT NULL, b INT NOT NULL, UNIQUE KEY (a(3))", set()),
+    "a primary key behind": ("a INT NOT NULL, b INT NOT NULL, UNIQUE KEY (a), PRIMARY KEY (b)", {"b"}),
+}
+
+
+@pytest.mark.parametrize("what", UNIQUE)
+def test_the_key_is_the_same_whether_the_binlog_names_it(task: Task, what: str):
+    columns, key = UNIQUE[what]
+    task.sql(f"CREATE TABLE keyed ({columns})")
+    connector = task.connector().start(ready_within=30)
+    for number, metadata in enumerate(["FULL", "MINIMAL"]):
+        task.stack.sql(f"SET GLOBAL binlog_row_metadata = {metadata}")
+        # So that nothing is known of before.
+        task.sql(f"ALTER TABLE keyed COMMENT '{metadata}'")
+        task.sql(f"INSERT INTO keyed VALUES ({number}, {number + 5})")
+        task.read("keyed", number + 1)
+    connector.check_running()
+    keys = [set(event.key or {}) for event in task.read("keyed", 2)]
+    assert keys == [key, key]
+
+
+def test_a_statement_that_another_server_ran_first_is_seen(task: Task):
+    """What is in the set of GTIDs to begin with may lie anywhere in this server's binlog."""
+    [(known,)] = task.stack.sql("SELECT @@GLOBAL.gtid_executed")
+    task.sql("CREATE TABLE merged (id INT PRIMARY KEY, a INT, b INT)")
+    task.sql("INSERT INTO merged VALUES (1, 111, 222)")
+    other = "11111111-2222-3333-4444-555555555555:1"
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET gtid_next = '{other}'")
+        cursor.execute("ALTER TABLE merged RENAME COLUMN a TO b, RENAME COLUMN b TO a")
+    gtids = ",".join([known.replace("\n", ""), other])
+    connector = task.connector(source={"start": {"gtid_set": gtids}}).start()
+    ended(connector, HALTED, "merged", "may have changed", REMEDY)

@@ -8,9 +8,9 @@ use binlog_bridge_core::decode::{
 };
 use binlog_bridge_core::encode::{RowsSource, TablePlan};
 use binlog_bridge_core::event::EventHeader;
-use binlog_bridge_core::position::{FileOffset, Position};
+use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{
-    DefinitionError, Lookup, StatementEffect, TableDefinition, effect,
+    DefinitionError, Lookup, Mentions, StatementEffect, TableDefinition, effect,
 };
 use binlog_bridge_core::selection::TableName;
 
@@ -172,26 +172,20 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
 
     /// The place of the event at hand, in a source transaction that begins at `first`.
     fn place(&self, first: &FileOffset) -> Place {
-        let at = first.clone();
         Place {
             at: self.decoder.at().clone(),
-            position: match self.decoder.position() {
-                Position::Gtid { gtid_set, .. } => Position::Gtid {
-                    gtid_set: gtid_set.clone(),
-                    at,
-                },
-                Position::File { .. } => Position::File { at },
-            },
+            first: first.clone(),
         }
     }
 
     /// A statement may have changed definitions: none that it may touch is relied on behind it.
-    async fn end_definitions(&mut self, text: &[u8]) -> Result<(), Error> {
+    async fn end_definitions(&mut self, statement: &Statement<'_>) -> Result<(), Error> {
         self.tables.end_versions();
         let target = self.sink.idle().await?.state_target().clone();
         let into = (&target, &mut self.batch);
         let at = self.decoder.at();
-        Ok(self.catalog.end_definitions(text, at, into)?)
+        let mentions = Mentions::of(statement, self.has_lower_case_names);
+        Ok(self.catalog.end_definitions(&mentions, at, into)?)
     }
 
     async fn statement(
@@ -201,7 +195,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     ) -> Result<(), Error> {
         match effect(statement, self.tables.selection()) {
             StatementEffect::None => {}
-            StatementEffect::Definition => self.end_definitions(statement.text).await?,
+            StatementEffect::Definition => self.end_definitions(statement).await?,
             StatementEffect::Truncate(table) => {
                 self.tables.end_versions();
                 self.truncate(header, &table).await?;

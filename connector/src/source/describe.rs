@@ -25,7 +25,7 @@ impl SourceClient {
     /// See [`SourceError`].
     pub(super) async fn prepare_to_describe(&mut self) -> Result<(), SourceError> {
         let set = format!(
-            "SET SESSION time_zone = '+00:00', sql_mode = '', lock_wait_timeout = {LOCK_WAIT_SECONDS}"
+            "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, lock_wait_timeout = {LOCK_WAIT_SECONDS}"
         );
         self.execute(&set).await?;
         for (variable, value) in [
@@ -130,15 +130,29 @@ impl SourceClient {
         rows.map(column).collect()
     }
 
+    /// The primary key; without one, what table maps give in its place: the first unique key whose columns are whole and
+    /// NOT NULL (MySQL source, `sql/table.cc`, where `primary_key` of a table share is set).
     async fn primary_key(&mut self, table: &TableName) -> Result<Vec<String>, SourceError> {
-        let sql = format!(
-            "SELECT COLUMN_NAME, TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS \
-             WHERE {} AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX",
-            of_table(table)
-        );
+        let sql = format!("SHOW INDEX FROM {}", quoted(table));
         let rows = self.query(OPERATION, &sql).await?;
-        let rows = rows.iter().filter(|row| is_of(table, row, 1));
-        Ok(rows.filter_map(|row| text(row, 0)).collect())
+        // Non_unique, Key_name, Column_name, Sub_part, Null: in the order of the keys.
+        let name = |row: &Row| text(row, 2).unwrap_or_default();
+        let mut keys: Vec<&[Row]> = rows
+            .chunk_by(|one, other| name(one) == name(other))
+            .collect();
+        let is_primary = |key: &&[Row]| key.iter().any(|row| name(row) == "PRIMARY");
+        keys.sort_by_key(|key| !is_primary(key));
+        let may_be_one = |key: &&&[Row]| {
+            is_primary(key)
+                || key.iter().all(|row| {
+                    text(row, 1).as_deref() == Some("0")
+                        && text(row, 4).is_some()
+                        && text(row, 7).is_none()
+                        && text(row, 9).as_deref() != Some("YES")
+                })
+        };
+        let key = keys.iter().find(may_be_one).copied().unwrap_or_default();
+        Ok(key.iter().filter_map(|row| text(row, 4)).collect())
     }
 }
 

@@ -50,7 +50,9 @@ pub enum SourceError {
         message: String,
     },
     /// A connection led to another server than the one before it.
-    #[error("mysql is another server now: its server_uuid is {found} instead of {expected}")]
+    #[error(
+        "mysql is another server now: its server_uuid is {found} instead of {expected}; let source.host name one server"
+    )]
     OtherServer {
         /// That of the run.
         expected: String,

@@ -2,7 +2,7 @@
 
 use apache_avro::types::Value as Avro;
 use binlog_bridge_core::avro::{SchemaNames, key_schema, value_schema};
-use binlog_bridge_core::decode::{Decoder, Item};
+use binlog_bridge_core::decode::{Decoder, Item, Pairs, Statement};
 use binlog_bridge_core::event::Part;
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
 use binlog_bridge_core::schema::{
@@ -105,8 +105,17 @@ pub fn table_maps(mut data: &[u8]) -> usize {
 /// Lines of text as columns: name, type, default, and what else there is of them.
 fn described(data: &[u8]) -> DescribedTable {
     let text = String::from_utf8_lossy(data);
-    let _ = may_define(data);
-    let _ = Mentions::of(data).may_touch(&TableName::new("shop", "t"));
+    for pairs in [Pairs::None, Pairs::Sjis, Pairs::Wide] {
+        let statement = Statement {
+            database: b"shop",
+            text: data,
+            has_escapes: pairs == Pairs::None,
+            pairs,
+            ends_transaction: true,
+        };
+        let _ = may_define(&statement);
+        let _ = Mentions::of(&statement, true).may_touch(&TableName::new("shop", "t"));
+    }
     let columns: Vec<_> = text
         .lines()
         .map(|line| {

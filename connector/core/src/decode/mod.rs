@@ -10,12 +10,14 @@ mod join;
 mod payload;
 mod place;
 mod rows;
+mod statement;
 mod table_map;
 
 pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
 pub use join::{Joined, Joiner};
 pub use payload::{Packed, packed_events};
 pub use rows::{RowsEvent, RowsKind};
+pub use statement::{Pairs, Statement};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
 use self::checksum::Checksum;
@@ -41,19 +43,6 @@ pub enum Item<'a> {
     NewFile,
     /// Nothing that matters: a heartbeat or an event that carries no change.
     Nothing,
-}
-
-/// A statement as text: DDL, or DML that was logged in STATEMENT format.
-#[derive(Debug, Clone, Copy)]
-pub struct Statement<'a> {
-    /// The database that was selected when it ran; empty if none.
-    pub database: &'a [u8],
-    /// The text, in the client's character set. It may hold literals: never log it (I9).
-    pub text: &'a [u8],
-    /// True if a backslash escapes what follows it in texts: always but with the mode NO_BACKSLASH_ESCAPES.
-    pub has_escapes: bool,
-    /// True if it is a source transaction of its own: no [`Item::End`] follows.
-    pub ends_transaction: bool,
 }
 
 /// How a source transaction ended.
@@ -421,7 +410,7 @@ impl Decoder {
             (State::Inside, _) if text.starts_with(XA_START) => {
                 self.outside("XA START").map(|()| Item::Nothing)
             }
-            (State::Inside, _) => Ok(statement(status, database, text, false)),
+            (State::Inside, _) => Ok(statement::statement(status, database, text, false)),
             (State::Outside | State::Announced, b"BEGIN") => {
                 self.state = State::Inside;
                 Ok(Item::Nothing)
@@ -433,7 +422,7 @@ impl Decoder {
             }
             (State::Outside | State::Announced, _) => {
                 self.finish(Ending::Commit, end)?;
-                Ok(statement(status, database, text, true))
+                Ok(statement::statement(status, database, text, true))
             }
         }
     }
@@ -460,7 +449,7 @@ impl Decoder {
         let status = body.take(status_len)?;
         let database = body.take(database_len)?;
         body.u8()?;
-        Ok(statement(status, database, body.rest(), false))
+        Ok(statement::statement(status, database, body.rest(), false))
     }
 
     fn finish<'a>(
@@ -531,36 +520,6 @@ impl Decoder {
 
 /// As the server itself writes the statement that opens an XA group.
 const XA_START: &[u8] = b"XA START";
-
-fn statement<'a>(
-    status: &[u8],
-    database: &'a [u8],
-    text: &'a [u8],
-    ends_transaction: bool,
-) -> Item<'a> {
-    const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
-    Item::Statement(Statement {
-        database,
-        text,
-        has_escapes: sql_mode(status).unwrap_or(0) & NO_BACKSLASH_ESCAPES == 0,
-        ends_transaction,
-    })
-}
-
-/// `sql_mode`, from the status variables of a query, of which only flags precede it (MySQL source,
-/// `libs/mysql/binlog/event/statement_events.h`, `Query_event`).
-fn sql_mode(status: &[u8]) -> Option<u64> {
-    const FLAGS2: u8 = 0;
-    const SQL_MODE: u8 = 1;
-    let mut status = Input::new(status);
-    loop {
-        match status.u8().ok()? {
-            FLAGS2 => status.u32().ok()?,
-            SQL_MODE => return status.u64().ok(),
-            _ => return None,
-        };
-    }
-}
 
 /// The rest of a GTID event since 5.7 and 8.0.1: the original commit time, which is that of the
 /// immediate server unless its top bit says that another one follows. A replica writes 0 for a first server

@@ -205,6 +205,39 @@ fn whether_a_backslash_escapes_is_in_the_mode_of_the_statement() {
 }
 
 #[test]
+fn which_bytes_are_pairs_is_in_the_character_set_of_the_client() {
+    // Flags, mode, catalog, auto-increment, character set, time zone; as a server writes them.
+    let status = |collation: u8| {
+        let mut status = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        status.extend(b"\x06\x03std\x03\x01\0\x01\0");
+        status.extend([4, collation, 0, 45, 0, 8, 0]);
+        status.extend(b"\x05\x06SYSTEM");
+        status
+    };
+    for (collation, pairs) in [
+        (45, super::Pairs::None),
+        (13, super::Pairs::Sjis),
+        (95, super::Pairs::Sjis),
+        (28, super::Pairs::Wide),
+        (1, super::Pairs::Wide),
+        (248, super::Pairs::Wide),
+    ] {
+        let status = status(collation);
+        let mut body = vec![0; 8];
+        body.extend([4, 0, 0]);
+        body.extend(number(u64::try_from(status.len()).unwrap(), 2));
+        let body = [&body, &status, &b"shop\0DROP TABLE t"[..]].concat();
+        let mut decoder = Decoder::new(file_position(4));
+        let event = testing::Stream::new(false).event(QUERY, &body);
+        let (_, item) = decoder.event(&event).unwrap();
+        let Item::Statement(statement) = item else {
+            panic!("{item:?}");
+        };
+        assert_eq!(statement.pairs, pairs, "{collation}");
+    }
+}
+
+#[test]
 fn a_transaction_begins_at_its_first_event() {
     let mut stream = Followed::new(file_position(157), true);
     let first = Some(at("binlog.000007", 157));

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::statement::is_on_a_database;
 
-use crate::position::{FileOffset, Position};
+use crate::decode::Statement;
+use crate::position::FileOffset;
 use crate::selection::TableName;
 
 /// The longest word that can be a name, or a part of one: 64 characters, behind the six digits of a version.
@@ -29,11 +30,11 @@ pub struct Mentions {
 }
 
 impl Mentions {
-    /// The words of a text.
+    /// The words of a statement. `folds` says whether the server compares names without case.
     #[must_use]
-    pub fn of(text: &[u8]) -> Self {
+    pub fn of(statement: &Statement<'_>, folds: bool) -> Self {
         let mut mentions = Self::default();
-        words(text, |word| {
+        words(statement, folds, |word| {
             if mentions.words.len() < MENTIONS_MAX {
                 mentions.words.insert(word);
             } else {
@@ -55,12 +56,14 @@ impl Mentions {
 /// Calls a function for each word of a statement. The text is in the character set of the client that sent it, in each
 /// of which ASCII characters are themselves; what else a byte of it may be is not looked at.
 ///
-/// Where the server compares names without case, İ is an i and K (the sign of kelvin) a k. So of texts that are not
-/// all ASCII, also the pieces between those letters are words, of a kind of their own.
-fn words(text: &[u8], mut each: impl FnMut(String)) {
-    let on_database = is_on_a_database(text);
-    let has_others = !text.is_ascii();
-    if has_others {
+/// Where the server compares names without case, İ is an i and K (the sign of kelvin) a k. So of texts that may have
+/// these, also the pieces between such letters are words, of a kind of their own.
+fn words(statement: &Statement<'_>, folds: bool, mut each: impl FnMut(String)) {
+    let text = statement.text;
+    let on_database = is_on_a_database(statement);
+    let may_fold = |text: &str| text.contains(['\u{130}', '\u{212a}']);
+    let has_pieces = folds && std::str::from_utf8(text).map_or(true, may_fold);
+    if has_pieces {
         each(PIECE.to_string());
     }
     for word in text.split(|byte| !is_word(*byte)) {
@@ -77,7 +80,7 @@ fn words(text: &[u8], mut each: impl FnMut(String)) {
             if on_database {
                 each(format!("{ON_DATABASE}{word}"));
             }
-            if has_others {
+            if has_pieces {
                 pieces(&word).for_each(&mut each);
             }
             each(word);
@@ -162,58 +165,54 @@ fn words_of(name: &str) -> Vec<String> {
 #[derive(Debug)]
 pub struct LookAhead {
     from: FileOffset,
-    /// The place up to which statements were looked at.
-    position: Position,
+    /// Up to where statements were looked at.
+    place: FileOffset,
     words: BTreeMap<String, FileOffset>,
     /// The last statement.
     last: Option<FileOffset>,
     /// The last statement whose words were forgotten.
     forgotten: Option<FileOffset>,
     words_max: usize,
+    folds: bool,
 }
 
 impl LookAhead {
-    /// Nothing was looked at yet after a position; at most `words_max` words will be kept.
+    /// Nothing was looked at yet behind a place; at most `words_max` words will be kept. `folds` says whether the server
+    /// compares names without case.
     #[must_use]
-    pub fn new(position: Position, words_max: usize) -> Self {
+    pub fn new(from: FileOffset, words_max: usize, folds: bool) -> Self {
         Self {
-            from: position.at().clone(),
-            position,
+            place: from.clone(),
+            from,
             words: BTreeMap::new(),
             last: None,
             forgotten: None,
             words_max,
+            folds,
         }
     }
 
     /// True if everything from a place on was looked at, up to where it ends.
     #[must_use]
     pub fn covers(&self, place: &FileOffset) -> bool {
-        self.from <= *place && *place <= *self.position.at()
+        self.from <= *place && *place <= self.place
     }
 
-    /// The place up to which statements were looked at.
+    /// Up to where statements were looked at.
     #[must_use]
-    pub fn position(&self) -> &Position {
-        &self.position
+    pub fn place(&self) -> &FileOffset {
+        &self.place
     }
 
-    /// Takes note that all was looked at up to a position.
-    pub fn reached(&mut self, position: &Position) {
-        self.position.clone_from(position);
-    }
-
-    /// Takes note that nothing but what is known lies before a place.
-    pub fn passed(&mut self, place: &FileOffset) {
-        match &mut self.position {
-            Position::Gtid { at, .. } | Position::File { at } => at.clone_from(place),
-        }
+    /// Takes note that all was looked at up to a place.
+    pub fn reached(&mut self, place: &FileOffset) {
+        self.place.clone_from(place);
     }
 
     /// Takes note of a statement that may change definitions.
-    pub fn note(&mut self, at: &FileOffset, text: &[u8]) {
+    pub fn note(&mut self, at: &FileOffset, statement: &Statement<'_>) {
         self.last = Some(at.clone());
-        words(text, |word| {
+        words(statement, self.folds, |word| {
             self.words.insert(word, at.clone());
             if self.words.len() > self.words_max {
                 self.words.clear();
@@ -237,6 +236,7 @@ impl LookAhead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Pairs;
 
     fn table(name: &str) -> TableName {
         TableName::new("shop", name)
@@ -250,7 +250,17 @@ mod tests {
     }
 
     fn ahead(words_max: usize) -> LookAhead {
-        LookAhead::new(Position::File { at: at(4) }, words_max)
+        LookAhead::new(at(4), words_max, true)
+    }
+
+    fn statement(text: &[u8]) -> Statement<'_> {
+        Statement {
+            database: b"shop",
+            text,
+            has_escapes: true,
+            pairs: Pairs::None,
+            ends_transaction: true,
+        }
     }
 
     #[test]
@@ -283,7 +293,6 @@ mod tests {
             ),
             ("CREATE DATABASE other COMMENT 'shop'", "t", true),
             ("/*!50000 DROP */ DATABASE shop", "t", true),
-            ("DROP /*!99999 TABLE */ DATABASE shop", "t", true),
             // Letters that the server takes for an i and a k.
             (
                 "ALTER TABLE S\u{130}PAR\u{130}\u{15e} ADD c INT",
@@ -295,32 +304,49 @@ mod tests {
             ("ALTER TABLE SPAR ADD c INT", "sipar", false),
             ("ALTER TABLE x COMMENT '\u{130}'", "ik", true),
             ("ALTER TABLE x COMMENT 'i'", "ik", false),
+            (
+                "ALTER TABLE x COMMENT 'l’adresse qui n’est pas vérifiée'",
+                "link",
+                false,
+            ),
         ] {
-            let mentions = Mentions::of(text.as_bytes());
+            let mentions = Mentions::of(&statement(text.as_bytes()), true);
             assert_eq!(mentions.may_touch(&table(name)), touches, "{text}, {name}");
         }
         // A name that begins with another character may be in every statement.
-        let mentions = Mentions::of("ALTER TABLE x".as_bytes());
+        let mentions = Mentions::of(&statement("ALTER TABLE x".as_bytes()), true);
         assert!(mentions.may_touch(&table("表")));
         // In sjis the last byte of "ア" is an "A".
-        let mentions = Mentions::of(b"ALTER TABLE x\x83At ADD c INT");
+        let mentions = Mentions::of(&statement(b"ALTER TABLE x\x83At ADD c INT"), true);
         assert!(mentions.may_touch(&table("xアt")));
+    }
+
+    #[test]
+    fn letters_stand_for_others_only_where_names_are_compared_without_case() {
+        let text = "ALTER TABLE S\u{130}PAR ADD c INT".as_bytes();
+        for folds in [true, false] {
+            let mentions = Mentions::of(&statement(text), folds);
+            assert_eq!(mentions.may_touch(&table("sipar")), folds);
+            // In latin5 it is a byte that is not UTF-8.
+            let mentions = Mentions::of(&statement(b"ALTER TABLE S\xddPAR"), folds);
+            assert_eq!(mentions.may_touch(&table("sipar")), folds);
+        }
     }
 
     #[test]
     fn memory_has_a_bound() {
         let word = "w".repeat(71);
-        let mentions = Mentions::of(format!("ALTER TABLE {word} x").as_bytes());
+        let mentions = Mentions::of(&statement(format!("ALTER TABLE {word} x").as_bytes()), true);
         assert_eq!(mentions.words.len(), 3);
         let many: String = (0..MENTIONS_MAX)
             .map(|number| format!("w{number} "))
             .collect();
-        let mentions = Mentions::of(many.as_bytes());
+        let mentions = Mentions::of(&statement(many.as_bytes()), true);
         assert!(!mentions.is_anything && !mentions.may_touch(&table("t")));
-        let mentions = Mentions::of(format!("{many} and more").as_bytes());
+        let mentions = Mentions::of(&statement(format!("{many} and more").as_bytes()), true);
         assert!(mentions.words.len() == MENTIONS_MAX && mentions.may_touch(&table("t")));
         let mut ahead = ahead(1000);
-        ahead.note(&at(10), many.as_bytes());
+        ahead.note(&at(10), &statement(many.as_bytes()));
         assert!(ahead.words.len() <= 1000);
         assert_eq!(ahead.last_touch(&table("t")), Some(&at(10)));
     }
@@ -331,10 +357,10 @@ mod tests {
         assert!(ahead.covers(&at(4)) && !ahead.covers(&at(5)));
         assert_eq!(ahead.last_touch(&table("t")), None);
         assert_eq!(ahead.last_touch(&table("表")), None);
-        ahead.note(&at(10), b"ALTER TABLE t ADD c INT");
-        ahead.note(&at(20), b"ALTER TABLE u ADD c INT");
-        ahead.note(&at(30), b"ALTER TABLE `my-u` ADD c INT");
-        ahead.reached(&Position::File { at: at(40) });
+        ahead.note(&at(10), &statement(b"ALTER TABLE t ADD c INT"));
+        ahead.note(&at(20), &statement(b"ALTER TABLE u ADD c INT"));
+        ahead.note(&at(30), &statement(b"ALTER TABLE `my-u` ADD c INT"));
+        ahead.reached(&at(40));
         assert!(ahead.covers(&at(40)) && !ahead.covers(&at(41)) && !ahead.covers(&at(3)));
         assert_eq!(ahead.last_touch(&table("t")), Some(&at(10)));
         assert_eq!(ahead.last_touch(&table("u")), Some(&at(30)));
@@ -342,7 +368,7 @@ mod tests {
         assert_eq!(ahead.last_touch(&table("my-t")), Some(&at(10)));
         assert_eq!(ahead.last_touch(&table("v")), None);
         assert_eq!(ahead.last_touch(&table("表")), Some(&at(30)));
-        ahead.note(&at(50), b"DROP DATABASE shop");
+        ahead.note(&at(50), &statement(b"DROP DATABASE shop"));
         assert_eq!(ahead.last_touch(&table("v")), Some(&at(50)));
         assert_eq!(ahead.last_touch(&TableName::new("hr", "v")), None);
     }
@@ -350,22 +376,23 @@ mod tests {
     #[test]
     fn what_stands_in_two_statements_is_in_neither() {
         let mut ahead = ahead(100);
-        ahead.note(&at(10), b"CREATE DATABASE tenant");
-        ahead.note(&at(20), b"ALTER TABLE shop.other ADD c INT");
-        ahead.note(&at(30), b"ALTER TABLE shop.u COMMENT 'the database'");
+        ahead.note(&at(10), &statement(b"CREATE DATABASE tenant"));
+        ahead.note(&at(20), &statement(b"ALTER TABLE shop.other ADD c INT"));
+        ahead.note(
+            &at(30),
+            &statement(b"ALTER TABLE shop.u COMMENT 'the database'"),
+        );
         assert_eq!(ahead.last_touch(&table("t")), None);
-        ahead.note(&at(40), b"DROP SCHEMA shop");
+        ahead.note(&at(40), &statement(b"DROP SCHEMA shop"));
         assert_eq!(ahead.last_touch(&table("t")), Some(&at(40)));
-        ahead.passed(&at(90));
-        assert!(ahead.covers(&at(90)));
     }
 
     #[test]
     fn of_words_that_are_too_many_nothing_is_said_to_be_untouched() {
         let mut ahead = ahead(4);
-        ahead.note(&at(10), b"ALTER TABLE t ADD c INT");
+        ahead.note(&at(10), &statement(b"ALTER TABLE t ADD c INT"));
         assert_eq!(ahead.last_touch(&table("v")), Some(&at(10)));
-        ahead.note(&at(20), b"ALTER TABLE u");
+        ahead.note(&at(20), &statement(b"ALTER TABLE u"));
         assert_eq!(ahead.last_touch(&table("v")), Some(&at(10)));
         assert_eq!(ahead.last_touch(&table("u")), Some(&at(20)));
     }

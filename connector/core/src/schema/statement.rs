@@ -3,7 +3,7 @@
 //! A statement is judged by its first words and by the names in it. A text that is not understood stops nothing by
 //! itself (I7): it ends every definition, so that the next table map of each table is read anew.
 
-use super::tokens::{Text, Token, Tokens};
+use super::tokens::{Token, Tokens};
 use crate::decode::Statement;
 use crate::selection::{Selection, TableName};
 
@@ -22,62 +22,29 @@ pub enum StatementEffect {
     RollbackToSavepoint,
 }
 
-/// Judges a statement. Where it has comments for certain versions, whether the server ran them is not known: the graver
-/// of both readings counts.
+/// Judges a statement.
 #[must_use]
 pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffect {
-    let database = String::from_utf8_lossy(statement.database);
-    let text = Text {
-        text: statement.text,
-        has_escapes: statement.has_escapes,
-        runs_comments: true,
-    };
-    let all = judge(text, &database, selection);
-    let bare = Text {
-        runs_comments: false,
-        ..text
-    };
-    if !text.has_version_comments() || bare.tokens().next().is_none() {
-        return all;
-    }
-    let rest = judge(bare, &database, selection);
-    match gravity(&rest) > gravity(&all) {
-        true => rest,
-        false => all,
-    }
-}
-
-fn gravity(effect: &StatementEffect) -> u8 {
-    match effect {
-        StatementEffect::None => 0,
-        StatementEffect::RollbackToSavepoint => 1,
-        StatementEffect::Truncate(_) => 2,
-        StatementEffect::Definition => 3,
-        StatementEffect::Rows(_) => 4,
-    }
-}
-
-fn judge(text: Text<'_>, database: &str, selection: &Selection) -> StatementEffect {
-    let mut tokens = text.tokens();
+    let mut tokens = Tokens::of(statement);
     let Some(Token::Word(first)) = tokens.next() else {
         // An opening parenthesis begins a SELECT; anything else is not known.
-        return rows_effect(database, text, selection);
+        return rows_effect(statement, selection);
     };
     let is = |words: &[&str]| is_one_of(first, words);
     if is(&[
         "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "SELECT", "WITH", "EXECUTE",
     ]) {
-        rows_effect(database, text, selection)
+        rows_effect(statement, selection)
     } else if is(&["TRUNCATE"]) {
-        truncated_table(&mut tokens, database)
+        truncated_table(&mut tokens, &String::from_utf8_lossy(statement.database))
             .map_or(StatementEffect::Definition, StatementEffect::Truncate)
     } else if is(&["CREATE"]) && fills_a_table(&mut tokens) {
-        rows_effect(database, text, selection)
+        rows_effect(statement, selection)
     } else if is(&["ROLLBACK"]) {
         StatementEffect::RollbackToSavepoint
     } else if is(&["SAVEPOINT", "RELEASE", "XA", "BEGIN", "COMMIT"]) {
         StatementEffect::None
-    } else if reads_as_definition(text) {
+    } else if may_define(statement) {
         StatementEffect::Definition
     } else {
         StatementEffect::None
@@ -87,11 +54,7 @@ fn judge(text: Text<'_>, database: &str, selection: &Selection) -> StatementEffe
 /// True unless a statement is one that leaves every table's definition as it is: it changes rows, belongs to a
 /// transaction, or is about accounts or about something else than tables, whatever tables it names.
 #[must_use]
-pub fn may_define(text: &[u8]) -> bool {
-    reads_as_definition(Text::new(text))
-}
-
-fn reads_as_definition(text: Text<'_>) -> bool {
+pub fn may_define(statement: &Statement<'_>) -> bool {
     const CHANGE_ROWS: [&str; 14] = [
         "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "DO", "SELECT", "WITH", "VALUES", "TABLE",
         "HANDLER", "TRUNCATE", "BEGIN", "COMMIT",
@@ -109,18 +72,12 @@ fn reads_as_definition(text: Text<'_>) -> bool {
         "FLUSH",
     ];
     const ON_OBJECTS: [&str; 4] = ["CREATE", "ALTER", "DROP", "RENAME"];
-    let mut tokens = text.tokens();
-    let is_one = match tokens.next() {
+    let mut tokens = Tokens::of(statement);
+    match tokens.next() {
         Some(Token::Word(first)) if is_one_of(first, &ON_OBJECTS) => is_on_a_table(tokens),
         Some(Token::Word(first)) => !is_one_of(first, &CHANGE_ROWS) && !is_one_of(first, &OTHERS),
         Some(_) | None => true,
-    };
-    // Of what stands in a comment for certain versions, the server may have run something else.
-    let names_a_table = || {
-        let mut tokens = text.tokens();
-        tokens.any(|token| matches!(token, Token::Word(word) if is_one_of(word, &TABLES)))
-    };
-    is_one || (text.runs_comments && text.has_version_comments() && names_a_table())
+    }
 }
 
 /// What tables are made of.
@@ -149,16 +106,12 @@ fn is_on_a_table(tokens: Tokens<'_>) -> bool {
     true
 }
 
-/// True for a statement on a database, or one that may be.
-pub(super) fn is_on_a_database(text: &[u8]) -> bool {
-    let text = Text::new(text);
-    let is_database = |token: Token<'_>| matches!(token, Token::Word(word) if is_one_of(word, &["DATABASE", "SCHEMA"]));
-    if text.has_version_comments() {
-        return text.tokens().any(is_database);
-    }
+/// True for a statement on a database.
+pub(super) fn is_on_a_database(statement: &Statement<'_>) -> bool {
     // CREATE OR REPLACE DATABASE; the name of the object comes after its kind.
-    let mut tokens = text.tokens().take(4);
-    tokens.any(is_database)
+    let mut tokens = Tokens::of(statement).take(4);
+    tokens
+        .any(|token| matches!(token, Token::Word(word) if is_one_of(word, &["DATABASE", "SCHEMA"])))
 }
 
 fn is_one_of(word: &[u8], words: &[&str]) -> bool {
@@ -175,26 +128,29 @@ fn fills_a_table(tokens: &mut Tokens<'_>) -> bool {
     if !tokens.next().is_some_and(|token| is(&token, "TABLE")) {
         return false;
     }
-    let mut was_values = false;
+    let (mut was_values, mut was_dot) = (false, false);
     tokens.any(|token| {
         let is_row_of_values = was_values && is(&token, "ROW");
+        // Behind a dot any word is a name.
+        let is_name = std::mem::replace(&mut was_dot, token == Token::Other(b'.'));
         was_values = is(&token, "VALUES");
-        is(&token, "SELECT") || is(&token, "TABLE") || is_row_of_values
+        !is_name && (is(&token, "SELECT") || is(&token, "TABLE") || is_row_of_values)
     })
 }
 
 /// DML text halts only if it may touch a selected table: if it ran in such a database or names one.
-fn rows_effect(database: &str, text: Text<'_>, selection: &Selection) -> StatementEffect {
+fn rows_effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffect {
+    let database = String::from_utf8_lossy(statement.database);
     let names_one = || {
-        text.tokens().any(|token| match token {
+        Tokens::of(statement).any(|token| match token {
             Token::Word(name) | Token::Quoted(name) => {
                 std::str::from_utf8(name).is_ok_and(|name| selection.may_select_in(name))
             }
             Token::Text | Token::Other(_) => false,
         })
     };
-    if selection.may_select_in(database) || names_one() {
-        StatementEffect::Rows(first_table(text, database))
+    if selection.may_select_in(&database) || names_one() {
+        StatementEffect::Rows(first_table(statement, &database))
     } else {
         StatementEffect::None
     }
@@ -227,13 +183,13 @@ const BEFORE_A_TABLE: [&str; 22] = [
 ];
 
 /// The first name in a statement that changes rows; good enough to tell people where to look.
-fn first_table(text: Text<'_>, database: &str) -> TableName {
+fn first_table(statement: &Statement<'_>, database: &str) -> TableName {
     let is_before = |token: &Token<'_>| match token {
         Token::Word(word) => is_one_of(word, &BEFORE_A_TABLE),
         Token::Text | Token::Other(_) => true,
         Token::Quoted(_) => false,
     };
-    let mut tokens = text.tokens().skip_while(is_before);
+    let mut tokens = Tokens::of(statement).skip_while(is_before);
     let first = tokens.next().and_then(name).unwrap_or_default();
     match (tokens.next(), tokens.next().and_then(name)) {
         (Some(Token::Other(b'.')), Some(table)) => TableName::new(&first, &table),
@@ -265,6 +221,17 @@ fn name(token: Token<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Pairs;
+
+    fn statement(text: &[u8]) -> Statement<'_> {
+        Statement {
+            database: b"shop",
+            text,
+            has_escapes: true,
+            pairs: Pairs::None,
+            ends_transaction: true,
+        }
+    }
 
     fn check(database: &str, text: &str, expected: &StatementEffect) {
         let selection = Selection {
@@ -273,56 +240,9 @@ mod tests {
         };
         let statement = Statement {
             database: database.as_bytes(),
-            text: text.as_bytes(),
-            has_escapes: true,
-            ends_transaction: true,
+            ..statement(text.as_bytes())
         };
         assert_eq!(&effect(&statement, &selection), expected, "{text}");
-    }
-
-    #[test]
-    fn of_comments_for_certain_versions_both_readings_count() {
-        use StatementEffect::{Definition, None};
-        let rows = StatementEffect::Rows(TableName::new("shop", "t"));
-        check(
-            "shop",
-            "/*!99999 XA */ ALTER TABLE t ADD c INT",
-            &Definition,
-        );
-        check(
-            "shop",
-            "/*!99999 GRANT */ ALTER TABLE t ADD c INT",
-            &Definition,
-        );
-        check("shop", "/*!99999 ALTER */ INSERT INTO t VALUES (1)", &rows);
-        check(
-            "shop",
-            "/*!99999 ALTER /* x */ y */ INSERT INTO t VALUES (1)",
-            &rows,
-        );
-        check(
-            "shop",
-            "/*M!100100 ALTER */ INSERT INTO t VALUES (1)",
-            &rows,
-        );
-        check(
-            "shop",
-            "/*!40000 ALTER TABLE t DISABLE KEYS */",
-            &Definition,
-        );
-        check("shop", "/*!50001 DROP VIEW IF EXISTS v */", &None);
-        check(
-            "shop",
-            "/*!50003 CREATE */ /*!50017 DEFINER=`u`@`h` */ /*!50003 TRIGGER r BEFORE INSERT ON t FOR EACH ROW SET @a = 1 */",
-            &None,
-        );
-        for text in [
-            "ALTER /*M!100100 VIEW */ TABLE t ADD c INT",
-            "ALTER /*!99999 x /* y */ VIEW */ TABLE t ADD c INT",
-            "/*!50003 CREATE */ /*!99999 VIEW */ TABLE t (id INT)",
-        ] {
-            check("shop", text, &Definition);
-        }
     }
 
     #[test]
@@ -348,13 +268,46 @@ mod tests {
             databases: ["shop".to_owned()].into(),
             ..Selection::default()
         };
-        let statement = Statement {
-            database: b"shop",
-            text: br"CREATE TABLE t (c INT) COMMENT='C:\' SELECT 'x' AS c",
+        let without_escapes = Statement {
             has_escapes: false,
-            ends_transaction: true,
+            ..statement(br"CREATE TABLE t (c INT) COMMENT='C:\' SELECT 'x' AS c")
         };
-        assert_eq!(effect(&statement, &selection), rows);
+        assert_eq!(effect(&without_escapes, &selection), rows);
+        // The second byte of the character is a backslash in sjis, and a backtick in gbk.
+        for (pairs, text, expected) in [
+            (
+                Pairs::Sjis,
+                &b"CREATE TABLE t (x INT) COMMENT='\x95\x5c' AS SELECT 1 AS a"[..],
+                &rows,
+            ),
+            (
+                Pairs::Sjis,
+                b"CREATE TABLE t (a INT COMMENT '\x95\x5c', b INT COMMENT 'SELECT x')",
+                &Definition,
+            ),
+            (
+                Pairs::Wide,
+                b"CREATE TABLE t (`\x81\x60` INT, `SELECT` INT)",
+                &Definition,
+            ),
+            (
+                Pairs::Wide,
+                b"CREATE TABLE t (\x81\x5c INT) SELECT 1 AS a",
+                &rows,
+            ),
+            (
+                Pairs::Wide,
+                b"CREATE TABLE t (c INT) COMMENT '\x81",
+                &Definition,
+            ),
+        ] {
+            let statement = Statement {
+                pairs,
+                ..statement(text)
+            };
+            assert_eq!(&effect(&statement, &selection), expected, "{text:x?}");
+        }
+        check("shop", "CREATE TABLE shop.table (id INT)", &Definition);
     }
 
     #[test]
@@ -364,16 +317,16 @@ mod tests {
             "create schema if not exists shop",
             "CREATE OR REPLACE DATABASE shop",
             "/* x */ ALTER DATABASE CHARACTER SET gbk",
-            "DROP /*!99999 TABLE t, */ /*!80000 DATABASE */ shop",
+            "/*!50000 DROP */ /*!80000 DATABASE */ shop",
         ] {
-            assert!(is_on_a_database(text.as_bytes()), "{text}");
+            assert!(is_on_a_database(&statement(text.as_bytes())), "{text}");
         }
         for text in [
             "ALTER TABLE t ADD `schema` INT",
             "CREATE TABLE t (c INT COMMENT 'DATABASE')",
             "CREATE TABLE t (id INT, c INT, schema_of INT) COMMENT = 'x'",
         ] {
-            assert!(!is_on_a_database(text.as_bytes()), "{text}");
+            assert!(!is_on_a_database(&statement(text.as_bytes())), "{text}");
         }
     }
 
@@ -396,7 +349,7 @@ mod tests {
             "ALTER INSTANCE ROTATE INNODB MASTER KEY",
             "something else",
         ] {
-            assert!(may_define(text.as_bytes()), "{text}");
+            assert!(may_define(&statement(text.as_bytes())), "{text}");
         }
         for text in [
             "GRANT SELECT ON shop.t TO `u`@`%`",
@@ -412,7 +365,7 @@ mod tests {
             "INSERT INTO t VALUES (1)",
             "XA START 'x'",
         ] {
-            assert!(!may_define(text.as_bytes()), "{text}");
+            assert!(!may_define(&statement(text.as_bytes())), "{text}");
         }
     }
 
@@ -472,7 +425,7 @@ mod tests {
             "CALL p()",
             "",
         ] {
-            assert!(may_define(text.as_bytes()), "{text}");
+            assert!(may_define(&statement(text.as_bytes())), "{text}");
         }
         for text in [
             "BEGIN",
@@ -482,7 +435,7 @@ mod tests {
             "XA START 'x'",
             "SAVEPOINT `a`",
         ] {
-            assert!(!may_define(text.as_bytes()), "{text}");
+            assert!(!may_define(&statement(text.as_bytes())), "{text}");
         }
     }
 

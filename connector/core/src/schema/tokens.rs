@@ -1,4 +1,9 @@
-//! The words of a statement: a tolerant tokenizer, which knows comments, quotes and comments for certain versions.
+//! The words of a statement: a tolerant tokenizer, which knows comments and quotes.
+//!
+//! Of comments for certain versions (`/*!80000 … */`) the content counts: of those whose content the server does not run,
+//! it makes ordinary comments before it logs the statement.
+
+use crate::decode::{Pairs, Statement};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
@@ -12,49 +17,26 @@ pub(super) enum Token<'a> {
     Other(u8),
 }
 
-/// A text, and how it is read.
-#[derive(Clone, Copy)]
-pub(super) struct Text<'a> {
-    pub(super) text: &'a [u8],
-    /// See [`crate::decode::Statement::has_escapes`].
-    pub(super) has_escapes: bool,
-    /// Whether what stands in comments for certain versions counts.
-    pub(super) runs_comments: bool,
-}
-
-impl<'a> Text<'a> {
-    /// As it is read mostly.
-    pub(super) fn new(text: &'a [u8]) -> Self {
-        Self {
-            text,
-            has_escapes: true,
-            runs_comments: true,
-        }
-    }
-
-    pub(super) fn tokens(self) -> Tokens<'a> {
-        Tokens {
-            rest: self.text,
-            how: self,
-        }
-    }
-
-    pub(super) fn has_version_comments(self) -> bool {
-        find(self.text, b"/*!").is_some() || find(self.text, b"/*M!").is_some()
-    }
-}
-
 pub(super) struct Tokens<'a> {
     rest: &'a [u8],
-    how: Text<'a>,
+    has_escapes: bool,
+    pairs: Pairs,
 }
 
 impl<'a> Tokens<'a> {
+    pub(super) fn of(statement: &Statement<'a>) -> Self {
+        Self {
+            rest: statement.text,
+            has_escapes: statement.has_escapes,
+            pairs: statement.pairs,
+        }
+    }
+
     fn skip(&mut self, count: usize) {
         self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
-    /// Drops white space and comments; of those for certain versions only the marks, if their content counts.
+    /// Drops white space and comments; of those for certain versions only the marks.
     fn skip_blank(&mut self) {
         loop {
             let until =
@@ -62,12 +44,7 @@ impl<'a> Tokens<'a> {
             let count = match self.rest {
                 [byte, ..] if byte.is_ascii_whitespace() => 1,
                 [b'#', ..] | [b'-', b'-', b' ' | b'\t' | b'\n' | b'\r', ..] => until(b"\n"),
-                [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => {
-                    match self.how.runs_comments {
-                        true => version_mark(self.rest),
-                        false => comment_within(self.rest),
-                    }
-                }
+                [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => version_mark(self.rest),
                 [b'/', b'*', ..] => until(b"*/"),
                 [b'*', b'/', ..] => 2,
                 _ => return,
@@ -87,10 +64,10 @@ impl<'a> Tokens<'a> {
                     break;
                 }
                 index += 1;
-            } else if *byte == b'\\' && quote != b'`' && self.how.has_escapes {
+            } else if *byte == b'\\' && quote != b'`' && self.has_escapes {
                 index += 1;
             }
-            index += 1;
+            index += self.pairs.length(*byte);
         }
         self.skip(index + 2);
         inside.get(..index).unwrap_or(inside)
@@ -110,7 +87,11 @@ impl<'a> Iterator for Tokens<'a> {
                 Token::Text
             }
             _ if is_word(first) => {
-                let length = self.rest.iter().take_while(|byte| is_word(**byte)).count();
+                let mut length = 0;
+                while let Some(byte) = self.rest.get(length).filter(|byte| is_word(**byte)) {
+                    length += self.pairs.length(*byte);
+                }
+                let length = length.min(self.rest.len());
                 let word = self.rest.get(..length).unwrap_or_default();
                 self.skip(length);
                 Token::Word(word)
@@ -125,27 +106,6 @@ impl<'a> Iterator for Tokens<'a> {
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
-}
-
-/// Length of a comment for certain versions with all that is in it; one other comment may be (MySQL source,
-/// `sql/sql_lex.cc`, `consume_comment`).
-fn comment_within(text: &[u8]) -> usize {
-    let mut index = 2;
-    let mut is_inner = false;
-    while let Some(rest) = text.get(index..).filter(|rest| !rest.is_empty()) {
-        if rest.starts_with(b"*/") {
-            index += 2;
-            if !std::mem::take(&mut is_inner) {
-                return index;
-            }
-        } else if rest.starts_with(b"/*") {
-            is_inner = true;
-            index += 2;
-        } else {
-            index += 1;
-        }
-    }
-    text.len()
 }
 
 /// Length of `/*!`, `/*!80000` or `/*M!100100`.
