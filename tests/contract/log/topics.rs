@@ -47,8 +47,15 @@ async fn a_topic_made_again_has_another_id_and_is_empty<C: Cluster>(cluster: &mu
     log.create_topic(&new_topic(&topic, 1, &[])).await.unwrap();
     let after = log.describe_topic(&topic).await.unwrap().unwrap();
     assert_ne!(before.id, after.id);
-    let end = log.end_offset(&topic, Isolation::ReadUncommitted).await;
-    assert_eq!(end.unwrap(), 0);
+    let deadline = Deadline::of("a topic that was made again has a leader");
+    let end = loop {
+        match log.end_offset(&topic, Isolation::ReadUncommitted).await {
+            // Until the broker has heard that it leads it.
+            Err(error) if error.kind == LogErrorKind::Unreachable => deadline.pause().await,
+            end => break end.unwrap(),
+        }
+    };
+    assert_eq!(end, 0);
 }
 
 async fn a_topic_that_is_there_already_is_no_error_and_stays_as_it_is<C: Cluster>(cluster: &mut C) {
