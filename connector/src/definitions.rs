@@ -139,8 +139,13 @@ impl<D: Dump> Definitions<D> {
             }
             Err(error) => return Err(error.into()),
         };
-        let is_of_another = description.server_uuid != self.server.uuid;
-        if is_of_another || self.refuse_filters(&definition.name).is_err() {
+        let is_of_ours = check_uuid(&self.server.uuid, &description.server_uuid);
+        if must {
+            is_of_ours?;
+        } else if is_of_ours.is_err() {
+            return Ok(definition);
+        }
+        if self.refuse_filters(&definition.name).is_err() {
             return Ok(definition);
         }
         let first = &place.first;
@@ -151,7 +156,8 @@ impl<D: Dump> Definitions<D> {
         }
         match self.last_touch(&definition.name, place, &description).await {
             Ok(None) => Ok(definition.declared(event, &description.table)),
-            Ok(Some(_)) | Err(Error::Source(SourceError::OtherServer { .. })) => Ok(definition),
+            Ok(Some(_)) => Ok(definition),
+            Err(Error::Source(SourceError::OtherServer { .. })) if !must => Ok(definition),
             Err(error) => Err(error),
         }
     }
