@@ -3,6 +3,8 @@
 //! Every error of a run ends up as an [`Error`]; its [`Error::verdict`] says whether the run begins again from
 //! the state or stops, and then with which remedy. Display texts never hold row values or secrets (I9).
 
+mod state;
+
 use binlog_bridge_core::decode::{DeadTransaction, DecodeError, DecodeErrorKind};
 use binlog_bridge_core::encode::{ArenaFull, EncodeError, EncodeErrorKind, MarkError, SplitError};
 use binlog_bridge_core::position::FileOffset;
@@ -255,7 +257,7 @@ fn server(code: u16, message: &str) -> Verdict {
     }
     if is_elsewhere(code, message) {
         return halt(
-            "The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server; to go on without what is missing, delete the state topic and the task's data topics and start anew.",
+            "The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server. To go on without what is missing, run `binlog-bridge offsets set newest`, or `oldest` for all that the server has, even if published before; consumers find a GAP record in the transactions topic.",
         );
     }
     Verdict::Restart
@@ -290,7 +292,7 @@ pub(crate) fn is_unreadable(code: u16, message: &str) -> bool {
 
 const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";
 
-const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or delete the state topic and the task's data topics and start anew with source.start; keep binlogs longer (binlog_expire_logs_seconds).";
+const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or go on without them: run `binlog-bridge offsets set oldest` (with the oldest that the server has) or `newest`; consumers find a GAP record in the transactions topic. Keep binlogs longer (binlog_expire_logs_seconds).";
 
 fn decode(kind: &DecodeErrorKind) -> Verdict {
     match kind {
@@ -399,7 +401,7 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
 fn sink(error: &SinkError) -> Verdict {
     match error {
         SinkError::Log(error) => log(error),
-        SinkError::NotCommitted => Verdict::Restart,
+        SinkError::NotCommitted | SinkError::Borrowed { .. } => Verdict::Restart,
         SinkError::HangingTransaction { topic } => Verdict::Halt(format!(
             "Find the hanging transaction with kafka-transactions.sh find-hanging and end it with kafka-transactions.sh abort on topic {topic}, then start again."
         )),
@@ -495,21 +497,27 @@ fn start(error: &StartError) -> Verdict {
         StartError::BegunAnew { .. }
         | StartError::AfterTheEnd { .. }
         | StartError::OtherHistory { .. } => halt(
-            "The binlog that was followed is gone (RESET, a restore, or a crash that cost its end). Compare the tables with what was published; to go on, delete the state topic and the task's data topics and start anew.",
+            "The binlog that was followed is gone (RESET, a restore, or a crash that cost its end). Compare the tables with what was published. To go on, run `binlog-bridge offsets set oldest` for all that the server has, even if published before, or `newest`; consumers find a GAP record in the transactions topic.",
         ),
         StartError::BeyondRequest(_) => halt(
-            "Set gtid_mode=ON on the server, or wait for the next binlog file: delete the state topic and the task's data topics and start anew.",
+            "Set gtid_mode=ON on the server, or give up what is left of the file: run FLUSH BINARY LOGS on the server, then `binlog-bridge offsets set newest`.",
         ),
         StartError::Position(_) => halt("Report this with the server's version."),
         StartError::Purged { .. } => halt(PURGED_REMEDY),
         StartError::LostTransactions { .. } => halt(
-            "The server lost transactions, or is another one: make sure that source.host is the right server. To follow this one as it is, delete the state topic and the task's data topics and start anew.",
+            "The server lost transactions, or is another one: make sure that source.host is the right server. To follow this one as it is, run `binlog-bridge offsets set oldest` for all that it has, even if published before, or `newest`; consumers find a GAP record in the transactions topic.",
         ),
         StartError::OtherServer { .. } => halt(
-            "Point source.host at the server that was followed before. To follow this one, delete the state topic and the task's data topics and start anew.",
+            "Point source.host at the server that was followed before. To follow this one, run `binlog-bridge offsets set oldest` for all that it has, even if published before, or `newest`; consumers find a GAP record in the transactions topic.",
         ),
         StartError::GtidMode { .. } => halt(
-            "Set gtid_mode as it was, or delete the state topic and the task's data topics and start anew.",
+            "Set gtid_mode as it was, or run `binlog-bridge offsets set newest` while nothing is written to the tables; consumers find a GAP record in the transactions topic.",
+        ),
+        StartError::NothingPublished => halt(
+            "Choose where it begins with source.start in the configuration, and start it with `binlog-bridge run`.",
+        ),
+        StartError::NothingMissing => halt(
+            "Start the task with `binlog-bridge run`, or pass over what follows with `offsets set newest`.",
         ),
         StartError::NoCheckpoint { .. } => halt(
             "If the topic is of something else, choose another task name. If it is of this task, its state topic was deleted or emptied: restore it, or delete the task's data topics too to start anew.",

@@ -11,6 +11,7 @@ pub mod health;
 pub mod http;
 mod lineage;
 pub mod metrics;
+pub mod offsets;
 pub mod pipeline;
 pub mod registry;
 pub mod secret;

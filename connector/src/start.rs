@@ -77,10 +77,14 @@ pub enum StartError {
     #[error(transparent)]
     Position(#[from] PositionError),
     /// Transactions after the position are gone.
-    #[error("the position is purged: the server has deleted the binlog of {missing}")]
+    #[error(
+        "the position is purged: the server has deleted the binlog of {missing}; the oldest that it has is {oldest}"
+    )]
     Purged {
         /// What is gone: a GTID set or a file.
         missing: String,
+        /// The oldest binlog file that is there.
+        oldest: String,
     },
     /// Published transactions are unknown to the server.
     #[error("the server does not know transactions that were published: {lost}")]
@@ -106,6 +110,14 @@ pub enum StartError {
         /// ON or not.
         found: &'static str,
     },
+    /// There is no checkpoint that could be moved.
+    #[error("the task has published nothing yet: it has no checkpoint")]
+    NothingPublished,
+    /// The stream can go on where it is.
+    #[error(
+        "nothing is missing: the server still has all that follows the checkpoint, and going back would publish rows twice"
+    )]
+    NothingMissing,
     /// Topics with data, but no checkpoint.
     #[error(
         "topic {topic} holds data, but the state topic has no checkpoint: where to go on is unknown"
@@ -265,7 +277,10 @@ fn check_not_purged(position: &Position, survey: &Survey) -> Result<(), StartErr
         }
     };
     match missing {
-        Some(missing) => Err(StartError::Purged { missing }),
+        Some(missing) => Err(StartError::Purged {
+            missing,
+            oldest: survey.first_file.clone(),
+        }),
         None => Ok(()),
     }
 }

@@ -438,6 +438,15 @@ fn published_part(checkpoint: &Checkpoint, selection: &Selection) -> Option<Spli
     Some(split)
 }
 
+/// The state is borrowed: the next run begins when it was given back.
+async fn returned<L: Log>(error: Error, transactor: &mut Transactor<L>) -> Error {
+    tracing::info!(%error, "waiting for its return");
+    match transactor.await_return().await {
+        Ok(()) => error,
+        Err(other) => other.into(),
+    }
+}
+
 /// A fenced producer, or an error that ends the task: was it another instance, or the broker that ended a slow
 /// transaction?
 async fn judge_fencing<L: Log>(
@@ -445,6 +454,9 @@ async fn judge_fencing<L: Log>(
     mut transactor: Transactor<L>,
     fenced: &mut VecDeque<Instant>,
 ) -> Error {
+    if matches!(error, Error::Sink(SinkError::Borrowed { .. })) {
+        return returned(error, &mut transactor).await;
+    }
     // What ends the task is looked at likewise: an instance that slept may see a server on which another has gone on.
     let is_final = matches!(error.verdict(), Verdict::Halt(_));
     if (!error.is_fenced() && !is_final) || error.is_of_state() {
@@ -456,6 +468,9 @@ async fn judge_fencing<L: Log>(
     match transactor.look_for_rival().await {
         Ok(()) => {}
         Err(rival @ SinkError::TakenOver { .. }) => return rival.into(),
+        Err(borrowed @ SinkError::Borrowed { .. }) => {
+            return returned(borrowed.into(), &mut transactor).await;
+        }
         // Only who is known to own the task may end it for good: the next run will find the same again.
         Err(unknown) if is_final && !matches!(unknown, SinkError::HangingTransaction { .. }) => {
             return unknown.into();

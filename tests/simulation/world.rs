@@ -141,6 +141,7 @@ impl World {
         task.owner = Owner {
             instance: name.clone(),
             started_ts_ms: i64::try_from(self.started).unwrap(),
+            command: None,
         };
         let process = Process::new(&name, self.trace.clone());
         self.trace.note(&name, "starts");
@@ -230,6 +231,7 @@ fn task() -> Task {
         owner: Owner {
             instance: String::new(),
             started_ts_ms: 0,
+            command: None,
         },
     }
 }

@@ -176,6 +176,19 @@ impl GtidSet {
         Self { sources }
     }
 
+    /// The transactions of both sets.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut sources = self.sources.clone();
+        for (source, intervals) in &other.sources {
+            let all = sources.entry(source.clone()).or_default();
+            for interval in intervals {
+                add_interval(all, *interval);
+            }
+        }
+        Self { sources }
+    }
+
     /// True if there is no transaction in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -565,6 +578,10 @@ mod tests {
                 "{one} in {two}"
             );
             assert!(left.is_subset_of(&one) && one.subtract(&one).is_empty());
+            check_set(
+                &one.union(&two),
+                &one_naive.union(&two_naive).copied().collect(),
+            );
             // Text in another order, with runs that touch or overlap, is the same set.
             let shuffled: Vec<_> = one_naive
                 .iter()

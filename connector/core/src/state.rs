@@ -141,6 +141,9 @@ pub struct Owner {
     pub instance: String,
     /// When it started, in milliseconds since 1970.
     pub started_ts_ms: i64,
+    /// A command that changes the state and then gives the task back, such as `offsets set`; `None` for a task that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// The state, as read from its topic.
@@ -399,6 +402,7 @@ mod tests {
         let owner = Owner {
             instance: "f00".into(),
             started_ts_ms: 1_700_000_000_123,
+            command: Some("offsets set".into()),
         };
         for position in [
             Position::Gtid { gtid_set, at: at() },

@@ -34,7 +34,7 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Show where the task stands
+    /// Show where the task stands, or make it go on elsewhere
     Offsets {
         #[command(subcommand)]
         command: OffsetsCommand,
@@ -61,6 +61,13 @@ enum OffsetsCommand {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Go on elsewhere: what lies between is not published, and a GAP record tells consumers
+    #[command(
+        after_help = "For a task that cannot go on, as its position was purged or the server is another one. A task \
+        that runs meanwhile goes on from the new place by itself.\n\nExample: binlog-bridge offsets set oldest \
+        --config shop.yaml --dry-run"
+    )]
+    Set(offsets::SetArguments),
 }
 
 /// The option that names the configuration.
@@ -129,9 +136,10 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Run { config } => run::run(&config.path).await,
-            Command::Offsets {
-                command: OffsetsCommand::Show { config },
-            } => offsets::show(&config.path).await,
+            Command::Offsets { command } => match command {
+                OffsetsCommand::Show { config } => offsets::show(&config.path).await,
+                OffsetsCommand::Set(arguments) => offsets::set(&arguments).await,
+            },
             Command::Tail(arguments) => tail::tail(&arguments).await,
             Command::Decode(arguments) => decode::decode(&arguments),
             Command::Demo(arguments) => Box::pin(demo::demo(&arguments)).await,

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{EXIT_HALT, EXIT_REFUSED, Failure};
 use crate::config::Config;
+use crate::error::Error;
 use crate::health::Health;
 use crate::http;
 use crate::metrics::Metrics;
@@ -100,19 +101,24 @@ pub(super) async fn signal_to_end() {
 }
 
 fn halted(halt: Halt) -> Failure {
-    tracing::error!(error = %halt.error, remedy = halt.remedy, "halted");
+    let exit_code = if halt.was_ready {
+        EXIT_HALT
+    } else {
+        EXIT_REFUSED
+    };
+    failure(&halt.error, halt.remedy, exit_code)
+}
+
+pub(super) fn failure(error: &Error, remedy: String, exit_code: u8) -> Failure {
+    tracing::error!(state = error.state(), %error, remedy, "halted");
     Failure {
-        cause: halt.error.to_string(),
-        remedy: Some(halt.remedy),
-        exit_code: if halt.was_ready {
-            EXIT_HALT
-        } else {
-            EXIT_REFUSED
-        },
+        cause: error.to_string(),
+        remedy: Some(remedy),
+        exit_code,
     }
 }
 
-fn task(config: &Config) -> Task {
+pub(super) fn task(config: &Config) -> Task {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -128,11 +134,14 @@ fn task(config: &Config) -> Task {
         owner: Owner {
             instance: format!("{:016x}", rand::random::<u64>()),
             started_ts_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+            command: None,
         },
     }
 }
 
-fn connections(config: &Config) -> Result<Connections<MysqlDump, KafkaLog, HttpRegistry>, Failure> {
+pub(super) fn connections(
+    config: &Config,
+) -> Result<Connections<MysqlDump, KafkaLog, HttpRegistry>, Failure> {
     let registry = HttpRegistry::new(config.registry.clone()).map_err(|error| Failure {
         cause: error.to_string(),
         remedy: Some("Mend registry.url in the configuration.".to_owned()),

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use binlog_bridge_core::encode::{ArenaFull, Batch, TopicPartition};
-use binlog_bridge_core::state::{self, State, StateError};
+use binlog_bridge_core::state::{self, Owner, State, StateError};
 use tokio::time::Instant;
 
 use super::log::{CommitAnswer, Isolation, Log, LogError};
@@ -23,6 +23,10 @@ const STATE_READ_MAX: Duration = Duration::from_secs(20 * 60);
 const STATE_READ_PAUSE: Duration = Duration::from_millis(100);
 /// Commits between two looks at the end of the state topic, so that a read-back is short.
 const COMMITS_BETWEEN_LOOKS: u32 = 1000;
+/// How long a command may take that has borrowed the task's state; one that was killed never gives it back.
+const COMMAND_MAX: Duration = Duration::from_secs(15);
+/// How long to wait between looks whether it has.
+const COMMAND_PAUSE: Duration = Duration::from_millis(200);
 /// Unknown commits in a row after which the broker is called slow.
 const UNKNOWN_IN_A_ROW_WARN: u32 = 3;
 
@@ -37,6 +41,8 @@ pub struct Transactor<L> {
     is_open: bool,
     commits_since_look: u32,
     unknown_in_a_row: u32,
+    /// Who owns the task by the state topic, if that is another instance, and was told after the start.
+    rival: Option<Owner>,
 }
 
 /// The record of the state topic whose presence proves that a transaction was committed.
@@ -84,6 +90,12 @@ pub enum SinkError {
         /// When it started.
         started_ts_ms: i64,
     },
+    /// A command changes the state, and gives the task back.
+    #[error("kafka: `binlog-bridge {command}` has borrowed the state of the task")]
+    Borrowed {
+        /// The command.
+        command: String,
+    },
     /// The state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -103,11 +115,38 @@ impl<L: Log> Transactor<L> {
         instance: &str,
     ) -> Result<(Self, State), SinkError> {
         log.init().await?;
+        let mut this = Self::new(log, state_topic, instance);
+        let found = this.read_all().await?;
+        Ok((this, found))
+    }
+
+    /// As [`Self::start`], but makes its owner the task's before the state is read: an instance that is fenced by this
+    /// looks for who did it at once.
+    ///
+    /// # Errors
+    /// [`SinkError`]
+    pub async fn borrow(
+        mut log: L,
+        state_topic: &str,
+        owner: &Owner,
+    ) -> Result<(Self, State), SinkError> {
+        log.init().await?;
+        let mut this = Self::new(log, state_topic, &owner.instance);
+        let mark = Mark {
+            key: state::owner_key(),
+            value: serde_json::to_vec(owner).expect("an owner is plain JSON"),
+        };
+        this.commit(Batch::default(), &mark).await?;
+        let found = this.read_all().await?;
+        Ok((this, found))
+    }
+
+    fn new(log: L, state_topic: &str, instance: &str) -> Self {
         let state = TopicPartition {
             topic: state_topic.into(),
             partition: 0,
         };
-        let mut this = Self {
+        Self {
             log,
             state,
             instance: instance.to_owned(),
@@ -115,12 +154,19 @@ impl<L: Log> Transactor<L> {
             is_open: false,
             commits_since_look: 0,
             unknown_in_a_row: 0,
-        };
+            rival: None,
+        }
+    }
+
+    /// The state from its beginning. Whoever owned the task before is fenced.
+    async fn read_all(&mut self) -> Result<State, SinkError> {
+        self.next_offset = 0;
         let mut found = State::default();
-        for (key, value) in this.read_state().await? {
+        for (key, value) in self.read_state().await? {
             found.apply(&key, value.as_deref())?;
         }
-        Ok((this, found))
+        self.rival = None;
+        Ok(found)
     }
 
     /// The log, for topic requests between transactions.
@@ -187,6 +233,23 @@ impl<L: Log> Transactor<L> {
         Ok((batch, Committed::ReadBack))
     }
 
+    /// Takes the owner record back, unless a transaction is open: a producer that has aborted is of no use.
+    ///
+    /// # Errors
+    /// [`SinkError`], such as that another one owns the task by now.
+    pub async fn disown(&mut self) -> Result<(), SinkError> {
+        if self.is_open {
+            self.abandon().await;
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        batch.push(&self.state, Some(state::owner_key().as_bytes()), None)?;
+        self.append(batch).await?;
+        self.is_open = false;
+        self.log.commit().await.result?;
+        Ok(())
+    }
+
     /// Gives up the open transaction. The producer is of no use after it: its EndTxn may be late too.
     pub async fn abandon(&mut self) {
         if std::mem::take(&mut self.is_open)
@@ -200,7 +263,7 @@ impl<L: Log> Transactor<L> {
     async fn read_back(&mut self, mark: &Mark) -> Result<(), SinkError> {
         self.log.init().await?;
         let records = self.read_state().await?;
-        self.refuse_rival(&records)?;
+        self.refuse_rival()?;
         let last = last_of(&records, &mark.key);
         let is_there = last == Some(Some(mark.value.as_slice()));
         if is_there {
@@ -210,28 +273,57 @@ impl<L: Log> Transactor<L> {
         }
     }
 
-    /// The last owner record decides: one that was taken back names nobody.
-    fn refuse_rival(&self, records: &Records) -> Result<(), SinkError> {
-        let mut found = State::default();
-        if let Some(owner) = last_of(records, &state::owner_key()) {
-            found.apply(state::owner_key().as_bytes(), owner)?;
-        }
-        match found.owner {
-            Some(owner) if owner.instance != self.instance => Err(SinkError::TakenOver {
+    fn refuse_rival(&self) -> Result<(), SinkError> {
+        match self.rival.clone() {
+            None => Ok(()),
+            Some(Owner {
+                command: Some(command),
+                ..
+            }) => Err(SinkError::Borrowed { command }),
+            Some(owner) => Err(SinkError::TakenOver {
                 instance: owner.instance,
                 started_ts_ms: owner.started_ts_ms,
             }),
-            Some(_) | None => Ok(()),
         }
+    }
+
+    /// The last owner record decides: one that was taken back names nobody.
+    fn note_owner(&mut self, records: &Records) -> Result<(), StateError> {
+        if let Some(owner) = last_of(records, &state::owner_key()) {
+            let mut found = State::default();
+            found.apply(state::owner_key().as_bytes(), owner)?;
+            self.rival = found.owner.filter(|owner| owner.instance != self.instance);
+        }
+        Ok(())
     }
 
     /// After fencing: who did it? A transaction that timed out looks the same, with our own owner record.
     ///
     /// # Errors
-    /// [`SinkError::TakenOver`] if another instance owns the task by now.
+    /// [`SinkError::TakenOver`] or [`SinkError::Borrowed`] if another one owns the task by now.
     pub async fn look_for_rival(&mut self) -> Result<(), SinkError> {
-        let records = self.read_state().await?;
-        self.refuse_rival(&records)
+        self.read_state().await?;
+        self.refuse_rival()
+    }
+
+    /// After a command has borrowed the state: waits until it has given it back, or is taken for dead.
+    ///
+    /// # Errors
+    /// [`SinkError`], if another instance owns the task by then, too.
+    pub async fn await_return(&mut self) -> Result<(), SinkError> {
+        let deadline = Instant::now() + COMMAND_MAX;
+        loop {
+            match self.look_for_rival().await {
+                Err(SinkError::Borrowed { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(COMMAND_PAUSE).await;
+                }
+                Err(SinkError::Borrowed { command }) => {
+                    tracing::warn!(command, "it has not given the task back; taking it");
+                    return Ok(());
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Reads all committed records of the state topic from the last offset known. The end is taken once, by a
@@ -250,6 +342,7 @@ impl<L: Log> Transactor<L> {
             records.extend(read.records);
             self.next_offset = read.next_offset;
             if self.next_offset >= end {
+                self.note_owner(&records)?;
                 return Ok(records);
             }
             if Instant::now() >= deadline {

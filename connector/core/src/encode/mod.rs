@@ -15,7 +15,7 @@ pub use envelope::{Encoder, RowsSource};
 pub use error::{EncodeError, EncodeErrorKind};
 pub use partition::partition_of;
 pub use plan::{Destination, PlanError, TablePlan};
-pub use transaction::{MarkError, SplitError, TransactionsTopic};
+pub use transaction::{Gap, MarkError, SplitError, TransactionsTopic, push_gap};
 
 #[cfg(test)]
 mod tests;

@@ -602,6 +602,7 @@ fn rows_are_counted_over_the_transaction_and_over_each_table() {
             {"data_collection": "shop.u", "event_count": 1},
         ],
         "ts_ms": MICROS / 1000, "file": "binlog.000002", "pos": 900, "gtid": gtid, "part": null,
+        "gap": null,
     });
     assert_eq!(case.records().last(), Some(&(0, json!({"id": gtid}), end)));
 }

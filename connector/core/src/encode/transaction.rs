@@ -11,7 +11,7 @@ use crate::avro::binary::{
     BRANCH_0, BRANCH_1, begin_record, write_bytes, write_length, write_long, write_optional_string,
 };
 use crate::decode::Transaction;
-use crate::position::FileOffset;
+use crate::position::{FileOffset, Position};
 use crate::selection::TableName;
 use crate::state::{Split, SplitTable, TransactionIdentity};
 
@@ -251,7 +251,53 @@ impl Current {
         } else {
             out.push(BRANCH_0);
         }
+        out.push(BRANCH_0);
     }
+}
+
+/// A place at which the stream ends, and another at which it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The named state of the task that makes it necessary.
+    pub reason: String,
+    /// Everything before it is published.
+    pub from: Position,
+    /// Commit time of the last source transaction before it, in milliseconds since 1970.
+    pub from_ts_ms: Option<i64>,
+    /// Everything behind it will be published.
+    pub to: Position,
+    /// True if that may hold transactions that were published before.
+    pub may_repeat: bool,
+}
+
+/// Appends the mark that tells consumers of a gap.
+///
+/// # Errors
+/// [`ArenaFull`]
+pub fn push_gap(topic: &TransactionsTopic, gap: &Gap, batch: &mut Batch) -> Result<(), ArenaFull> {
+    let (from, to) = (gap.from.at(), gap.to.at());
+    let set = |position: &Position| position.gtid_set().map(ToString::to_string);
+    let offset = |at: &FileOffset| i64::try_from(at.offset).unwrap_or(i64::MAX);
+    let id = format!("file={},pos={}", to.file, to.offset);
+    let (mut key, mut value) = (Vec::new(), Vec::new());
+    begin_record(&mut key, topic.key_schema_id);
+    write_bytes(&mut key, id.as_bytes());
+    begin_record(&mut value, topic.value_schema_id);
+    write_bytes(&mut value, b"GAP");
+    write_bytes(&mut value, id.as_bytes());
+    value.extend([BRANCH_0, BRANCH_0]); // neither counts nor tables
+    write_long(&mut value, gap.from_ts_ms.unwrap_or(0));
+    write_bytes(&mut value, from.file.as_bytes());
+    write_long(&mut value, offset(from));
+    value.extend([BRANCH_0, BRANCH_0]); // neither gtid nor part
+    value.push(BRANCH_1);
+    write_bytes(&mut value, gap.reason.as_bytes());
+    write_optional_string(&mut value, set(&gap.from).as_deref());
+    write_bytes(&mut value, to.file.as_bytes());
+    write_long(&mut value, offset(to));
+    write_optional_string(&mut value, set(&gap.to).as_deref());
+    value.push(u8::from(gap.may_repeat));
+    batch.push(&topic.target, Some(&key), Some(&value))
 }
 
 /// Where a mark stands.

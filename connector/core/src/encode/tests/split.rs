@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Case, order, orders, transaction};
+use super::{Case, order, orders, transaction, transactions_topic};
 use crate::decode::RowsKind;
-use crate::encode::{Batch, EncodeErrorKind, MarkError, SplitError};
-use crate::position::FileOffset;
+use crate::encode::{Batch, EncodeErrorKind, Gap, MarkError, SplitError, push_gap};
+use crate::position::{FileOffset, Position};
 use crate::selection::TableName;
 use crate::state::{Split, SplitTable, TransactionIdentity};
 
@@ -164,4 +164,55 @@ fn an_end_is_made_though_ends_are_not_asked_for_and_though_none_of_the_rest_is_s
     }));
     case.end(&transaction(Some(5)));
     assert_eq!(case.records()[0].2["part"], json!(2));
+}
+
+#[test]
+fn a_gap_says_where_the_stream_ended_and_where_it_goes_on() {
+    let mut case = Case::new(orders(), 1);
+    let topic = transactions_topic();
+    let at = |file: &str, offset| FileOffset {
+        file: file.into(),
+        offset,
+    };
+    let numbered = |numbers: &str, at| Position::Gtid {
+        gtid_set: ID.replace(":5", numbers).parse().unwrap(),
+        at,
+    };
+    let ends = [
+        (
+            Position::File { at: end() },
+            None,
+            Position::File {
+                at: at("binlog.000007", 4),
+            },
+        ),
+        (
+            numbered(":1-5", end()),
+            Some(1_700_000_000_123),
+            numbered(":1-8", at("binlog.000007", 4)),
+        ),
+    ];
+    for (from, from_ts_ms, to) in ends {
+        case.batch.clear();
+        let gap = Gap {
+            reason: "position-purged".into(),
+            from,
+            from_ts_ms,
+            to,
+            may_repeat: from_ts_ms.is_none(),
+        };
+        push_gap(&topic, &gap, &mut case.batch).unwrap();
+        let set = |position: &Position| position.gtid_set().map(ToString::to_string);
+        let (_, key, value) = &case.records()[0];
+        assert_eq!(*key, json!({"id": "file=binlog.000007,pos=4"}));
+        let expected = json!({
+            "status": "GAP", "id": "file=binlog.000007,pos=4", "event_count": null, "data_collections": null,
+            "ts_ms": from_ts_ms.unwrap_or(0), "file": "binlog.000002", "pos": 700, "gtid": null, "part": null,
+            "gap": {
+                "reason": "position-purged", "from_gtid_set": set(&gap.from), "to_file": "binlog.000007",
+                "to_pos": 4, "to_gtid_set": set(&gap.to), "may_repeat": from_ts_ms.is_none(),
+            },
+        });
+        assert_eq!(*value, expected);
+    }
 }

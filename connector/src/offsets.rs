@@ -1,0 +1,235 @@
+//! `offsets set`: a task that cannot go on where it was, or must not, goes on elsewhere.
+//!
+//! What lies between is not published, and consumers are told so: a GAP record stands in the transactions topic, in
+//! the same Kafka transaction as the new checkpoint. A task that runs meanwhile is fenced, waits until its state was
+//! given back, and goes on from there.
+
+use std::sync::Arc;
+
+use binlog_bridge_core::avro::TopicNames;
+use binlog_bridge_core::encode::{Batch, Gap, push_gap};
+use binlog_bridge_core::position::{GtidSet, Position};
+use binlog_bridge_core::selection::Selection;
+use binlog_bridge_core::state::{self, Checkpoint, State, TableState};
+
+use crate::catalog::{Catalog, push_json};
+use crate::error::Error;
+use crate::lineage::verify;
+use crate::registry::Registry;
+use crate::sink::log::Log;
+use crate::sink::transactor::{Mark, SinkError, Transactor};
+use crate::source::{Dump, Survey};
+use crate::start::{Start, StartError, check_lineage, check_server, first_position, lineage};
+use crate::supervise::Task;
+
+/// Where a task is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// With the oldest that the server still has and that was not published.
+    Oldest,
+    /// With what is written from now on.
+    Newest,
+}
+
+/// A move of a task from one position to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// What is told to consumers.
+    pub gap: Gap,
+    /// The new checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Definitions that hold no more: what happened to their tables in the gap is unknown.
+    ended: Vec<TableState>,
+}
+
+/// What a move would be, without making it. Reads only; nobody is fenced.
+///
+/// # Errors
+/// [`Error`]
+pub async fn look<D: Dump, L: Log>(
+    task: &Task,
+    mut dump: D,
+    log: &mut L,
+    target: Target,
+) -> Result<Move, Error> {
+    let topic = TopicNames::new(&task.name).state();
+    let mut found = State::default();
+    if log.describe_topic(&topic).await?.is_some() {
+        for (key, value) in &log.read_committed(&topic, 0).await?.records {
+            found
+                .apply(key, value.as_deref())
+                .map_err(SinkError::State)?;
+        }
+    }
+    plan(&mut dump, task, &found, target).await
+}
+
+/// Moves the task.
+///
+/// # Errors
+/// [`Error`]; then the task is where it was.
+pub async fn set<D: Dump, L: Log, R: Registry>(
+    task: &Task,
+    mut dump: D,
+    log: L,
+    registry: Arc<R>,
+    target: Target,
+) -> Result<Move, Error> {
+    let names = TopicNames::new(&task.name);
+    let mut log = log;
+    if log.describe_topic(&names.state()).await?.is_none() {
+        return Err(StartError::NothingPublished.into());
+    }
+    let (mut transactor, found) = Transactor::borrow(log, &names.state(), &task.owner).await?;
+    let moved = match plan(&mut dump, task, &found, target).await {
+        Ok(moved) => publish(task, &mut transactor, registry, &found, &moved)
+            .await
+            .map(|()| moved),
+        Err(error) => Err(error),
+    };
+    if moved.is_err() {
+        // Whoever waits for it need not wait for the time-out.
+        give_back(transactor).await;
+    }
+    moved
+}
+
+/// Decides on the move.
+async fn plan<D: Dump>(
+    dump: &mut D,
+    task: &Task,
+    found: &State,
+    target: Target,
+) -> Result<Move, Error> {
+    let Some(checkpoint) = &found.checkpoint else {
+        return Err(StartError::NothingPublished.into());
+    };
+    let survey = dump.survey().await?;
+    let selection = if survey.lower_case_names {
+        task.selection.in_lower_case()
+    } else {
+        task.selection.clone()
+    };
+    check_server(&survey, &selection)?;
+    let reason = why_not_on(dump, checkpoint, &survey).await?;
+    let is_purged = matches!(reason, Some(StartError::Purged { .. }));
+    let position = match (target, &reason) {
+        (Target::Newest, _) => first_position(&Start::Latest, &survey)?,
+        (Target::Oldest, None) => return Err(StartError::NothingMissing.into()),
+        (Target::Oldest, Some(_)) => {
+            let oldest = first_position(&Start::Earliest, &survey)?;
+            if is_purged {
+                without_published(oldest, &checkpoint.position)
+            } else {
+                oldest
+            }
+        }
+    };
+    let reason = reason.map_or("requested", |reason| Error::from(reason).state());
+    Ok(Move {
+        gap: Gap {
+            reason: reason.to_owned(),
+            from: checkpoint.position.clone(),
+            from_ts_ms: checkpoint.source_ts_ms,
+            to: position.clone(),
+            may_repeat: target == Target::Oldest && !is_purged,
+        },
+        ended: ended(found, &position),
+        checkpoint: moved(checkpoint, position, &survey, &selection),
+    })
+}
+
+/// Why the stream cannot go on from its checkpoint; `None` if it can.
+async fn why_not_on<D: Dump>(
+    dump: &mut D,
+    checkpoint: &Checkpoint,
+    survey: &Survey,
+) -> Result<Option<StartError>, Error> {
+    if let Err(error) = check_lineage(checkpoint, survey) {
+        return match error {
+            StartError::Position(_) => Err(error.into()),
+            other => Ok(Some(other)),
+        };
+    }
+    match verify(dump, checkpoint, survey).await {
+        Ok(()) => Ok(None),
+        Err(Error::Start(error)) => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Behind a gap that was only purged nothing need be published twice: the server leaves out what is in the set. (By
+/// file and offset nothing that is older than the position is there any more.)
+fn without_published(oldest: Position, published: &Position) -> Position {
+    let set: Option<GtidSet> = published.gtid_set().cloned();
+    match (oldest, set) {
+        (Position::Gtid { gtid_set, at }, Some(set)) => Position::Gtid {
+            gtid_set: gtid_set.union(&set),
+            at,
+        },
+        (oldest, _) => oldest,
+    }
+}
+
+fn moved(
+    checkpoint: &Checkpoint,
+    position: Position,
+    survey: &Survey,
+    selection: &Selection,
+) -> Checkpoint {
+    Checkpoint {
+        position,
+        skip_rows: 0,
+        split: None,
+        lineage: lineage(survey),
+        selection: selection.fingerprint(),
+        ..checkpoint.clone()
+    }
+}
+
+/// Nobody has seen the statements that lie in the gap, so that no recorded definition holds behind it.
+fn ended(found: &State, position: &Position) -> Vec<TableState> {
+    let open = found.tables.values().filter(|table| table.ended.is_none());
+    open.map(|table| TableState {
+        ended: Some(position.at().clone()),
+        ..table.clone()
+    })
+    .collect()
+}
+
+/// The mark, the checkpoint, the definitions, and the end of our ownership: all of it, or nothing.
+async fn publish<L: Log, R: Registry>(
+    task: &Task,
+    transactor: &mut Transactor<L>,
+    registry: Arc<R>,
+    found: &State,
+    moved: &Move,
+) -> Result<(), Error> {
+    let topics = task.topics.clone();
+    let mut catalog = Catalog::new(registry, &task.name, topics, task.types, found);
+    let target = transactor.state_target().clone();
+    let mut batch = Batch::default();
+    let topic = catalog
+        .transactions(task.transactions, transactor.log(), (&target, &mut batch))
+        .await?;
+    push_gap(&topic, &moved.gap, &mut batch)?;
+    for table in &moved.ended {
+        let key = state::table_key(&table.definition.name);
+        push_json(&mut batch, &target, &key, table)?;
+    }
+    batch.push(&target, Some(state::owner_key().as_bytes()), None)?;
+    let value = serde_json::to_vec(&moved.checkpoint).expect("a checkpoint is plain JSON");
+    let mark = Mark {
+        key: state::checkpoint_key(),
+        value,
+    };
+    transactor.commit(batch, &mark).await?;
+    Ok(())
+}
+
+/// Only the end of our ownership. That is all that is left to do, so that an error is not reported over the first one.
+async fn give_back<L: Log>(mut transactor: Transactor<L>) {
+    if let Err(error) = transactor.disown().await {
+        tracing::debug!(%error, "the state could not be given back; the task takes it after a while");
+    }
+}
