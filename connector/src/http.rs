@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::health::Health;
+use crate::health::{Health, Readiness};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -25,8 +25,9 @@ pub async fn serve(
         let state = health.check();
         async move {
             match state {
-                Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+                Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
+                Readiness::Standby => (StatusCode::OK, "standby\n".to_owned()),
+                Readiness::Not(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             }
         }
     };

@@ -25,6 +25,7 @@ pub struct Metrics {
     lag_seconds: Gauge,
     checkpoint_timestamp: Gauge,
     checkpoint_offset: IntGauge,
+    active: IntGauge,
 }
 
 impl Metrics {
@@ -67,8 +68,14 @@ impl Metrics {
             "Offset of the last checkpoint in its binlog file.",
         )?;
         registry.register(Box::new(checkpoint_offset.clone()))?;
+        let active = IntGauge::new(
+            "binlog_bridge_active",
+            "1 while this instance runs the task, 0 while it starts, waits for a server or stands by.",
+        )?;
+        registry.register(Box::new(active.clone()))?;
         Ok(Self {
             rows,
+            active,
             commit_seconds,
             checkpoint_offset,
             bytes_read: counter("read_bytes_total", "Bytes of binlog received.")?,
@@ -100,6 +107,11 @@ impl Metrics {
             )?,
             registry,
         })
+    }
+
+    /// The stream is open, or not any more.
+    pub(crate) fn active(&self, active: bool) {
+        self.active.set(i64::from(active));
     }
 
     /// A block of events came in.

@@ -32,6 +32,7 @@ use crate::sink::topics::{TopicSettings, ensure_topic};
 use crate::sink::transactor::{Mark, SinkError, Transactor};
 use crate::source::{Dump, Survey, check_uuid};
 use crate::start::{Start, StartError, check_server, resume};
+use crate::turn::{Standing, Turn};
 
 /// What a task is, without its connections.
 #[derive(Debug, Clone)]
@@ -66,7 +67,12 @@ pub struct Connections<D, L, R> {
     pub log: Box<dyn Fn() -> Result<L, LogError> + Send + Sync>,
     /// The registry.
     pub registry: Arc<R>,
+    /// Queues for the turn to run the task; `None` if instances do not stand by for each other.
+    pub turn: Option<NewTurn>,
 }
+
+/// Queues for the turn. The state topic exists.
+pub type NewTurn = Box<dyn Fn() -> Result<Turn, LogError> + Send + Sync>;
 
 /// A task ended by itself.
 #[derive(Debug)]
@@ -104,6 +110,23 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<(), Halt> {
+    let mut turn = None;
+    let result = run_again(task, connections, health, metrics, shutdown, &mut turn).await;
+    metrics.active(false);
+    if let Some(turn) = turn {
+        turn.leave().await;
+    }
+    result
+}
+
+async fn run_again<D: Dump, L: Log, R: Registry>(
+    task: &Task,
+    connections: &Connections<D, L, R>,
+    health: &Health,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+    turn: &mut Option<Turn>,
+) -> Result<(), Halt> {
     let mut pause = PAUSE_MIN;
     let mut fenced = VecDeque::new();
     let mut dead = VecDeque::new();
@@ -123,7 +146,7 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
         let result = tokio::select! {
             biased;
             // 1. Input first: a run ends by itself on a shutdown once it is ready.
-            result = run.once(&mut fenced) => result,
+            result = run.in_turn(turn, &mut fenced) => result,
             // 2. Before that it waits for servers that may be away.
             () = asked_before_ready(shutdown, health) => Ok(()),
         };
@@ -133,8 +156,14 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
         if matches!(error, Error::Stopped) {
             break;
         }
+        metrics.active(false);
         remember_dead(&mut dead, &error);
         health.not_ready(&error.to_string());
+        if let (Some(turn), Error::Sink(SinkError::TakenOver { .. })) = (&mut *turn, &error) {
+            tracing::warn!(%error, "standing by");
+            turn.rejoin().await;
+            continue;
+        }
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
             return Err(Halt {
                 error,
@@ -205,6 +234,33 @@ struct Run<'a, D, L, R> {
 }
 
 impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
+    /// Waits for the turn, where instances stand by for each other, and runs.
+    async fn in_turn(
+        &mut self,
+        turn: &mut Option<Turn>,
+        fenced: &mut VecDeque<Instant>,
+    ) -> Result<(), Error> {
+        if let Some(new_turn) = &self.connections.turn {
+            let mine = match turn.take() {
+                Some(mine) => mine,
+                None => {
+                    let mut log = (self.connections.log)()?;
+                    self.ensure_state_topic(&mut log).await?;
+                    new_turn()?
+                }
+            };
+            let told = |standing: &Standing| match standing {
+                Standing::Waiting => self.health.standby(),
+                Standing::Joining => self
+                    .health
+                    .not_ready("joining the group of the task's instances"),
+                Standing::Ours | Standing::Refused(_) => self.health.not_ready("starting"),
+            };
+            turn.insert(mine).wait(told).await?;
+        }
+        self.once(fenced).await
+    }
+
     async fn once(&mut self, fenced: &mut VecDeque<Instant>) -> Result<(), Error> {
         // On the heap: what a start needs would else be room for ever.
         let mut pipeline = match Box::pin(self.open()).await {
@@ -215,6 +271,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             }
         };
         self.ready_since = Some(Instant::now());
+        self.metrics.active(true);
         self.health.ready();
         tracing::info!(position = %pipeline.decoder.position().at(), "streaming");
         let result = pipeline.run(self.shutdown).await;
@@ -265,14 +322,19 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
     async fn open_log(&self) -> Result<(Transactor<L>, State), Error> {
         let names = TopicNames::new(&self.task.name);
         let mut log = (self.connections.log)()?;
-        let topics = &self.task.topics;
-        ensure_topic(&mut log, topics, topics.state_topic(&names.state())).await?;
+        self.ensure_state_topic(&mut log).await?;
         let instance = &self.task.owner.instance;
         let (mut transactor, state) = Transactor::start(log, &names.state(), instance).await?;
         if state.checkpoint.is_none() {
             self.refuse_data(&mut transactor, &names).await?;
         }
         Ok((transactor, state))
+    }
+
+    async fn ensure_state_topic(&self, log: &mut L) -> Result<(), LogError> {
+        let topics = &self.task.topics;
+        let new = topics.state_topic(&TopicNames::new(&self.task.name).state());
+        ensure_topic(log, topics, new).await.map(drop)
     }
 
     /// Data that was published without a checkpoint: where to go on is unknown.

@@ -169,6 +169,7 @@ impl World {
             look_ahead: Box::new(move || another().second()),
             log: Box::new(log),
             registry: Arc::new(self.registry.of(process.clone())),
+            turn: None,
         }
     }
 

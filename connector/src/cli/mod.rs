@@ -123,6 +123,7 @@ impl From<ConfigError> for Failure {
 /// Carries out a command and returns the program's exit code.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
+    crate::panics::end_the_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .max_blocking_threads(WORKER_THREADS)

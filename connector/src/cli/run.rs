@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use binlog_bridge_core::avro::TopicNames;
 use binlog_bridge_core::state::Owner;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,9 +16,9 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::registry::HttpRegistry;
 use crate::shutdown::{Shutdown, ShutdownTrigger, shutdown};
-use crate::sink::kafka::KafkaLog;
+use crate::sink::kafka::{KafkaLog, queue_for_turn};
 use crate::source::mysql::{DumpSettings, MysqlDump};
-use crate::supervise::{Connections, Halt, Task, supervise};
+use crate::supervise::{Connections, Halt, NewTurn, Task, supervise};
 
 /// How long the batch at hand may take to be committed once the end is asked for. The default grace of
 /// Kubernetes is 30 s; what is not committed by then is not lost but read again.
@@ -148,7 +149,9 @@ pub(super) fn connections(
         exit_code: super::EXIT_CONFIGURATION,
     })?;
     let (dump, look_ahead) = (config.dump.clone(), config.dump.clone());
-    let kafka = config.kafka.clone();
+    let (kafka, member) = (config.kafka.clone(), config.kafka.clone());
+    let state_topic = TopicNames::new(&config.task).state();
+    let turn: NewTurn = Box::new(move || queue_for_turn(&member, &state_topic));
     let with_id = |settings: &DumpSettings, server_id: u32| {
         let mut settings = settings.clone();
         settings.server_id = match server_id {
@@ -163,6 +166,7 @@ pub(super) fn connections(
         look_ahead: Box::new(move || with_id(&look_ahead, 0)),
         log: Box::new(move || KafkaLog::new(kafka.clone())),
         registry: Arc::new(registry),
+        turn: config.standby.then_some(turn),
     })
 }
 

@@ -42,6 +42,8 @@ pub struct Config {
     pub topics: TopicSettings,
     /// The registry.
     pub registry: RegistrySettings,
+    /// Whether other instances run the task in turn.
+    pub standby: bool,
     /// Where probes and metrics are served.
     pub health: Option<SocketAddr>,
     /// Bounds.
@@ -134,6 +136,7 @@ impl Config {
             topics: topics(&raw)?,
             registry: registry(&raw, environment)?,
             health: raw.http.health,
+            standby: raw.standby,
             limits,
             lookahead_entries_max: usize::try_from(raw.limits.lookahead_entries_max)
                 .unwrap_or(usize::MAX),

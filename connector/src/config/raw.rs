@@ -15,6 +15,10 @@ use crate::secret::Secret;
 pub struct RawConfig {
     /// Name of the task, `[a-z][a-z0-9-]{0,62}`: the first part of all its topics' names.
     pub task: String,
+    /// True for an instance that waits while another one runs the task, and takes over when that ends or is lost. All
+    /// instances of the task have it; default false.
+    #[serde(default)]
+    pub standby: bool,
     /// The server to follow.
     pub source: RawSource,
     /// What to publish.

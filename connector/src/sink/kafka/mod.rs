@@ -10,6 +10,7 @@
 
 mod client;
 pub(in crate::sink) mod failure;
+mod group;
 pub(in crate::sink) mod native;
 mod patience;
 mod worker;
@@ -28,6 +29,7 @@ use tracing::warn;
 
 pub(in crate::sink) use self::client::Context;
 pub use self::client::RECORD_OVERHEAD_BYTES;
+pub use self::group::queue_for_turn;
 use self::worker::{Step, Worker};
 use super::log::{
     CommitAnswer, CommittedRecords, Isolation, Log, LogError, LogErrorKind, NewTopic,

@@ -1,0 +1,145 @@
+"""Instances that stand by for each other: one runs the task, and when it ends or is lost another goes on."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.connector import Connector
+from harness.reader import Follower
+from harness.task import Task, ids_of
+from harness.wait import wait_until
+
+# From the signal to the first commit of the one that takes over. Brokers wait 6 s for a sign of life by default.
+AFTER_KILL_SECONDS_MAX = 10
+AFTER_TERM_SECONDS_MAX = 2
+
+
+@pytest.fixture
+def orders(task: Task) -> Task:
+    task.sql("CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY)")
+    return task
+
+
+class Writer:
+    """Inserts a row every few milliseconds."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self) -> None:
+        with self.task.connect() as connection, connection.cursor() as cursor:
+            while not self.stopping.wait(0.01):
+                cursor.execute("INSERT INTO orders VALUES ()")
+
+    def __enter__(self) -> "Writer":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self.thread.join()
+
+
+def instance(task: Task, name: str) -> Connector:
+    return task.connector(name, standby=True)
+
+
+def is_active(connector: Connector) -> bool:
+    return connector.http_get("readyz")[1] == "ready\n"
+
+
+def is_standby(connector: Connector) -> bool:
+    return connector.http_get("readyz") == (200, "standby\n")
+
+
+def wait_for(connector: Connector, condition, what: str, seconds: float = 30) -> None:
+    wait_until(lambda: connector.check_running() or condition(connector), lambda: f"{what}; it printed:\n{connector.tail()}", seconds)
+
+
+@contextmanager
+def pair(task: Task) -> Iterator[tuple[Connector, Connector]]:
+    """One that runs the task and one that stands by, under a load that goes on."""
+    first, second = instance(task, "first"), instance(task, "second")
+    first.start(ready_within=30)
+    second.start()
+    wait_for(second, is_standby, "it stands by")
+    with Writer(task):
+        yield first, second
+
+
+def seconds_to_takeover(task: Task, begin) -> float:
+    """From the signal to a commit of the other instance: a new owner record, or rows behind it."""
+    with Follower(task.stack, [task.topic("orders")], lambda *_: None) as follower:
+        follower.until(lambda: follower.events, "rows are published")
+        begin()
+        began = time.monotonic()
+        # What the first had committed by then is read; whatever comes afterwards is of the other one.
+        follower.drain()
+        seen = len(follower.events)
+        follower.until(lambda: len(follower.events) > seen, "the other instance publishes", 40)
+        return time.monotonic() - began
+
+
+def check_exactly_once(task: Task) -> None:
+    """Once the writer has stopped."""
+    count = task.sql("SELECT COUNT(*), MAX(id) FROM orders")[0]
+    assert count[0] == count[1]
+    assert ids_of(task.read("orders", count[0], 60)) == list(range(1, count[0] + 1))
+
+
+def test_fault_79_of_two_that_stand_by_one_publishes_and_takes_over_at_once_when_the_other_is_stopped(orders: Task, say):
+    with pair(orders) as (first, second):
+        assert second.http_get("metrics")[1].count("binlog_bridge_active 0") == 1
+        def stop() -> None:
+            first.signal(signal.SIGTERM)
+            assert first.wait_exit(5) == 0
+
+        seconds = seconds_to_takeover(orders, lambda: first.signal(signal.SIGTERM))
+        assert first.wait_exit(5) == 0
+        wait_for(second, is_active, "it runs the task")
+        assert second.http_get("metrics")[1].count("binlog_bridge_active 1") == 1
+        say(f"first commit {seconds:.2f} s after SIGTERM")
+    check_exactly_once(orders)
+    assert seconds <= AFTER_TERM_SECONDS_MAX
+
+
+def test_fault_79_one_that_stands_by_takes_over_when_the_other_is_killed(orders: Task, say):
+    with pair(orders) as (first, second):
+        seconds = seconds_to_takeover(orders, first.kill)
+        wait_for(second, is_active, "it runs the task")
+        say(f"first commit {seconds:.2f} s after SIGKILL")
+    check_exactly_once(orders)
+    assert seconds <= AFTER_KILL_SECONDS_MAX
+
+
+def test_fault_90_one_that_slept_while_the_other_took_over_stands_by_when_it_wakes_up(orders: Task):
+    with pair(orders) as (first, second):
+        first.signal(signal.SIGSTOP)
+        try:
+            wait_for(second, is_active, "it runs the task", 40)
+        finally:
+            first.signal(signal.SIGCONT)
+        wait_for(first, is_standby, "it stands by")
+        assert is_active(second), second.tail()
+        # And takes over again.
+        second.terminate()
+        wait_for(first, is_active, "it runs the task")
+    check_exactly_once(orders)
+
+
+def test_the_turn_stays_with_the_one_that_has_it_when_others_come_and_go(orders: Task):
+    with pair(orders) as (first, second):
+        runs = orders.stack.variable("server_uuid") and first.stderr().count('"message":"streaming"')
+        for name in "third", "fourth":
+            other = instance(orders, name).start()
+            wait_for(other, is_standby, "it stands by")
+            assert is_active(first) and is_standby(second)
+            other.terminate()
+        assert first.stderr().count('"message":"streaming"') == runs, first.tail()
+    check_exactly_once(orders)
