@@ -436,6 +436,10 @@ fn no_registry(operation: &str, what: &str) -> RegistryError {
 fn refused(operation: &str, status: StatusCode, refusal: Option<&RawError>) -> RegistryError {
     let kind = match status.as_u16() {
         401 | 403 => RegistryErrorKind::Authentication,
+        // Somebody registers the same subject at the same moment, and some registries call that a conflict, too.
+        409 if refusal.is_some_and(|refusal| refusal.message.contains("already exists")) => {
+            RegistryErrorKind::Other
+        }
         409 => RegistryErrorKind::Incompatible,
         400 | 422 => RegistryErrorKind::Invalid,
         429 | 500..=599 => RegistryErrorKind::Unreachable,
@@ -512,5 +516,25 @@ fn from_converter(operation: &str, error: &SRCError) -> RegistryError {
     match cause.and_then(|cause| cause.downcast_ref::<reqwest::Error>()) {
         Some(error) => from_reqwest(operation, error),
         None => no_registry(operation, "an answer without an id"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_with_somebody_who_registers_at_the_same_moment_is_no_incompatible_schema() {
+        let kind = |message: &str| {
+            let refusal = RawError {
+                error_code: 409,
+                message: message.to_owned(),
+            };
+            refused("register", StatusCode::CONFLICT, Some(&refusal)).kind
+        };
+        let exists = "An artifact with ID 'task.shop.orders-key' in group 'null' already exists.";
+        assert_eq!(kind(exists), RegistryErrorKind::Other);
+        let other = "Incompatible artifact: orders-value [AVRO], num of incompatible diffs: 1";
+        assert_eq!(kind(other), RegistryErrorKind::Incompatible);
     }
 }

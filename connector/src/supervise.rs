@@ -528,6 +528,8 @@ async fn judge_fencing<L: Log>(
         tracing::warn!(%error, "looking whether another instance has taken over, before the task ends");
     }
     match transactor.look_for_rival().await {
+        // A command has come and gone.
+        Ok(()) if transactor.was_given_back() => return error,
         Ok(()) => {}
         Err(rival @ SinkError::TakenOver { .. }) => return rival.into(),
         Err(borrowed @ SinkError::Borrowed { .. }) => {

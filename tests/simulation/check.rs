@@ -53,6 +53,8 @@ pub struct Checker {
     known: BTreeSet<usize>,
     pub commits: u64,
     pub splits: u64,
+    /// Moves to another place; the scenarios leave nothing out by them.
+    pub gaps: u64,
     /// The binlog file that the last checkpoint lies in.
     pub file: String,
     /// The last checkpoint names a transaction by which its history can be told from another.
@@ -100,6 +102,7 @@ impl Checker {
             known: BTreeSet::new(),
             commits: 0,
             splits: 0,
+            gaps: 0,
             file: String::new(),
             is_recognisable: false,
             phantom: false,
@@ -138,6 +141,13 @@ impl Checker {
         let position: Position =
             serde_json::from_value(last["position"].clone()).map_err(|error| error.to_string())?;
         let split = last["split"].clone();
+        if found
+            .marks
+            .pop_front_if(|mark| mark.status == "GAP")
+            .is_some()
+        {
+            self.gaps += 1;
+        }
         self.file.clone_from(&position.at().file);
         self.is_recognisable = !last["lineage"]["last"].is_null();
         let server = Arc::clone(&self.server);

@@ -20,10 +20,13 @@
 mod check;
 mod episode;
 mod faults;
+mod group;
 mod instance;
+mod offsets;
 mod published;
 mod seeds;
 mod splits;
+mod standby;
 mod supervisor;
 mod transactor;
 mod world;

@@ -22,6 +22,7 @@ use binlog_bridge_tests::simulated::trace::Trace;
 use tokio::time::Instant;
 
 use crate::check::{Checker, SplitLimits};
+use crate::group::Group;
 use crate::instance::Instance;
 
 pub const TASK: &str = "sim";
@@ -37,6 +38,8 @@ pub struct World {
     pub trace: Trace,
     random: Random,
     pub started: u64,
+    /// Where instances stand by for each other.
+    pub group: Option<Group>,
 }
 
 impl World {
@@ -75,6 +78,7 @@ impl World {
             trace,
             random,
             started: 0,
+            group: None,
         }
     }
 
@@ -145,11 +149,14 @@ impl World {
         };
         let process = Process::new(&name, self.trace.clone());
         self.trace.note(&name, "starts");
-        let connections = self.connections(&process);
+        let mut connections = self.connections(&process);
+        if let Some(group) = &self.group {
+            connections.turn = Some(group.member(&name));
+        }
         Instance::start(task, process, connections)
     }
 
-    fn connections(&mut self, process: &Process) -> Connections<SimDump, SimLog, SimRegistry> {
+    pub fn connections(&mut self, process: &Process) -> Connections<SimDump, SimLog, SimRegistry> {
         let (server, network) = (Arc::clone(&self.server), Arc::clone(&self.network));
         let random = Mutex::new(self.random.fork());
         let of_dump = process.clone();

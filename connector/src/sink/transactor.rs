@@ -43,6 +43,8 @@ pub struct Transactor<L> {
     unknown_in_a_row: u32,
     /// Who owns the task by the state topic, if that is another instance, and was told after the start.
     rival: Option<Owner>,
+    /// The task was given back by whoever owned it meanwhile.
+    was_given_back: bool,
 }
 
 /// The record of the state topic whose presence proves that a transaction was committed.
@@ -155,6 +157,7 @@ impl<L: Log> Transactor<L> {
             commits_since_look: 0,
             unknown_in_a_row: 0,
             rival: None,
+            was_given_back: false,
         }
     }
 
@@ -166,6 +169,7 @@ impl<L: Log> Transactor<L> {
             found.apply(&key, value.as_deref())?;
         }
         self.rival = None;
+        self.was_given_back = false;
         Ok(found)
     }
 
@@ -292,6 +296,7 @@ impl<L: Log> Transactor<L> {
         if let Some(owner) = last_of(records, &state::owner_key()) {
             let mut found = State::default();
             found.apply(state::owner_key().as_bytes(), owner)?;
+            self.was_given_back |= found.owner.is_none();
             self.rival = found.owner.filter(|owner| owner.instance != self.instance);
         }
         Ok(())
@@ -304,6 +309,11 @@ impl<L: Log> Transactor<L> {
     pub async fn look_for_rival(&mut self) -> Result<(), SinkError> {
         self.read_state().await?;
         self.refuse_rival()
+    }
+
+    /// True if a command had borrowed the state, and has given it back by now: that explains why we were fenced.
+    pub fn was_given_back(&self) -> bool {
+        self.was_given_back
     }
 
     /// After a command has borrowed the state: waits until it has given it back, or is taken for dead.

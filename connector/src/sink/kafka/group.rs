@@ -27,7 +27,7 @@ const UNSUBSCRIBE_MAX: Duration = Duration::from_secs(2);
 /// After so long without a heartbeat the brokers give the turn to another. They take no less than 6 s by default.
 const SESSION_TIMEOUT_MS: u32 = 6000;
 /// How soon an instance learns that another has left.
-const HEARTBEAT_INTERVAL_MS: u32 = 1000;
+const HEARTBEAT_INTERVAL_MS: u32 = 300;
 
 /// Queues for the turn, on a thread of its own. The state topic exists.
 ///

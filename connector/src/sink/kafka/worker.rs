@@ -330,6 +330,11 @@ fn read_to(
         };
         patience.renew();
         match message.fetched() {
+            // Where somebody writes all the time, the end of the partition may never be reached.
+            Fetched::Record if message.offset() >= offsets.end => {
+                read.next_offset = message.offset();
+                return Ok(read);
+            }
             Fetched::Record => {
                 if let Some(key) = message.key() {
                     read.records

@@ -155,9 +155,16 @@ impl Producer {
         }
     }
 
+    /// Records that wait when the client is fenced are reported only after their time-out: it is asked as well.
     fn check_deliveries(&self) -> Result<(), Failure> {
         match self.handle.serve() {
-            None => Ok(()),
+            None => match self.handle.client().fatal_error() {
+                None => Ok(()),
+                Some(_) => {
+                    let lost = Failure::new(Code::Fail, "records were not delivered");
+                    Err(self.handle.or_fatal(lost))
+                }
+            },
             Some(code) => Err(self.handle.or_fatal(Failure {
                 requires_abort: true,
                 ..Failure::new(code, "a record was not delivered")

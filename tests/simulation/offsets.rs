@@ -1,0 +1,127 @@
+//! A task that is moved while it runs. Nothing is left out in these scenarios, so that every row is expected once.
+
+use std::time::Duration;
+
+use binlog_bridge::error::Error;
+use binlog_bridge::offsets::{Move, Target, look, set};
+use binlog_bridge::start::StartError;
+use binlog_bridge_core::state::Owner;
+use binlog_bridge_tests::simulated::process::Process;
+
+use crate::runtime;
+use crate::world::World;
+
+const SOON: Duration = Duration::from_secs(120);
+
+/// The command as a process of its own; it may die after some points. Its result, and the points that it passed.
+async fn command(
+    world: &mut World,
+    target: Target,
+    dies_after: Option<u64>,
+) -> (Option<Result<Move, Error>>, u64) {
+    let process = Process::new("offsets", world.trace.clone());
+    if let Some(points) = dies_after {
+        process.die_after(points);
+    }
+    let mut task = world.task.clone();
+    task.owner = Owner {
+        instance: "offsets".to_owned(),
+        started_ts_ms: 0,
+        command: Some("offsets set".to_owned()),
+    };
+    let connections = world.connections(&process);
+    let work = async move {
+        let (dump, log) = ((connections.dump)(), (connections.log)().unwrap());
+        set(&task, dump, log, connections.registry, target).await
+    };
+    let work = tokio::spawn(work);
+    while !work.is_finished() && !process.is_dead() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    if process.is_dead() {
+        work.abort();
+        return (None, process.passed());
+    }
+    (Some(work.await.unwrap()), process.passed())
+}
+
+/// A task that runs and is caught up.
+async fn streaming(gtid_on: bool) -> (World, crate::instance::Instance) {
+    let mut world = World::calm(gtid_on);
+    let instance = world.start();
+    instance.ready().await;
+    goes_on(&world).await;
+    (world, instance)
+}
+
+async fn goes_on(world: &World) {
+    (0..3).for_each(|_| world.server().transaction(10, false));
+    world.caught_up(SOON).await.unwrap();
+}
+
+#[test]
+fn a_running_task_goes_on_after_it_was_moved() {
+    for gtid_on in [true, false] {
+        runtime().block_on(async move {
+            let (mut world, instance) = streaming(gtid_on).await;
+            for count in 1..=3 {
+                let (moved, _) = command(&mut world, Target::Newest, None).await;
+                let moved = moved.unwrap().unwrap();
+                assert_eq!(moved.gap.reason, "requested");
+                assert!(!moved.gap.may_repeat);
+                goes_on(&world).await;
+                assert_eq!(world.checker().gaps, count);
+                assert!(!instance.has_ended());
+            }
+        });
+    }
+}
+
+#[test]
+fn a_command_that_is_killed_at_any_step_costs_the_running_task_a_moment() {
+    runtime().block_on(async {
+        let (mut world, _instance) = streaming(true).await;
+        let (_, points) = command(&mut world, Target::Newest, None).await;
+        goes_on(&world).await;
+        assert!(points > 10, "{points}");
+        for point in 0..points {
+            let (mut world, instance) = streaming(true).await;
+            let (moved, _) = command(&mut world, Target::Newest, Some(point)).await;
+            assert!(moved.is_none());
+            goes_on(&world).await;
+            assert!(!instance.has_ended());
+        }
+    });
+}
+
+#[test]
+fn going_back_is_refused_while_nothing_is_missing_and_the_task_goes_on_at_once() {
+    runtime().block_on(async {
+        let (mut world, instance) = streaming(true).await;
+        let (moved, _) = command(&mut world, Target::Oldest, None).await;
+        let error = moved.unwrap().unwrap_err();
+        assert!(
+            matches!(error, Error::Start(StartError::NothingMissing)),
+            "{error}"
+        );
+        goes_on(&world).await;
+        assert!(!instance.has_ended());
+        assert_eq!(world.checker().gaps, 0);
+    });
+}
+
+#[test]
+fn a_look_fences_nobody() {
+    runtime().block_on(async {
+        let (mut world, instance) = streaming(true).await;
+        let begun = world.checker().commits;
+        let process = Process::new("look", world.trace.clone());
+        let connections = world.connections(&process);
+        let mut log = (connections.log)().unwrap();
+        let moved = look(&world.task, (connections.dump)(), &mut log, Target::Newest).await;
+        assert_eq!(moved.unwrap().gap.reason, "requested");
+        assert_eq!(world.checker().commits, begun);
+        goes_on(&world).await;
+        assert!(instance.health.is_ready());
+    });
+}
