@@ -179,6 +179,53 @@ fn each_dependency_says_in_a_sentence_why_it_is_here() {
 }
 
 #[test]
+fn every_limit_is_on_its_page_and_the_test_that_holds_it_is_there() {
+    let page = read("connector/LIMITS.md");
+    let (_, keys) = read("connector/src/config/raw.rs")
+        .split_once("pub struct RawLimits {")
+        .map(|(before, after)| (before.to_owned(), after.to_owned()))
+        .expect("raw.rs has the limits");
+    let keys: Vec<_> = keys
+        .lines()
+        .take_while(|line| *line != "}")
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
+        .map(|(key, _)| format!("`limits.{key}`"))
+        .collect();
+    assert!(keys.len() > 5, "{keys:?}");
+    let tests: Vec<String> = tracked_files()
+        .into_iter()
+        .filter(|path| path.ends_with(".rs") || path.ends_with(".py"))
+        .map(|path| read(&path))
+        .collect();
+    let is_test = |name: &str| {
+        let (rust, python) = (format!("fn {name}("), format!("def test_{name}("));
+        let generic = format!("fn {name}<");
+        tests.iter().any(|text| {
+            [&rust, &generic, &python]
+                .iter()
+                .any(|found| text.contains(*found))
+        })
+    };
+    let missing = keys.iter().filter(|key| !page.contains(key.as_str()));
+    let mut findings: Vec<_> = missing
+        .map(|key| format!("{key} is not on the page"))
+        .collect();
+    let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
+    for row in rows.filter(|row| !row.contains("held by")) {
+        let held_by = row
+            .trim_end_matches([' ', '|'])
+            .rsplit('|')
+            .next()
+            .unwrap_or_default();
+        let name = held_by.trim().trim_matches('`');
+        if !is_test(name) {
+            findings.push(format!("no test {name}: {row}"));
+        }
+    }
+    report(&findings);
+}
+
+#[test]
 fn every_make_command_of_the_readme_is_a_target() {
     let makefile = read("Makefile");
     let findings: Vec<_> = commands(&read("README.md"))

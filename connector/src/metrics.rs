@@ -45,6 +45,11 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
+        let integer = |name: &str, help: &str| {
+            let gauge = IntGauge::new(format!("binlog_bridge_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
         let rows = IntCounterVec::new(
             Opts::new(
                 "binlog_bridge_rows_encoded_total",
@@ -63,21 +68,17 @@ impl Metrics {
             ]),
         )?;
         registry.register(Box::new(commit_seconds.clone()))?;
-        let checkpoint_offset = IntGauge::new(
-            "binlog_bridge_checkpoint_offset_bytes",
-            "Offset of the last checkpoint in its binlog file.",
-        )?;
-        registry.register(Box::new(checkpoint_offset.clone()))?;
-        let active = IntGauge::new(
-            "binlog_bridge_active",
-            "1 while this instance runs the task, 0 while it starts, waits for a server or stands by.",
-        )?;
-        registry.register(Box::new(active.clone()))?;
         Ok(Self {
             rows,
-            active,
+            active: integer(
+                "active",
+                "1 while this instance runs the task, 0 while it starts, waits for a server or stands by.",
+            )?,
             commit_seconds,
-            checkpoint_offset,
+            checkpoint_offset: integer(
+                "checkpoint_offset_bytes",
+                "Offset of the last checkpoint in its binlog file.",
+            )?,
             bytes_read: counter("read_bytes_total", "Bytes of binlog received.")?,
             bytes_published: counter("published_bytes_total", "Bytes of keys and values sent.")?,
             source_transactions: counter(

@@ -446,6 +446,14 @@ mod tests {
         check(file("binlog.000001"), &survey(), Some("purged"));
         check(file("binlog.000002"), &other, Some("another"));
         check(file("binlog.000004"), &survey(), Some("after the end"));
+        let mut large = survey();
+        large.current.offset = 5_000_000_000;
+        let mut beyond = file("binlog.000003");
+        beyond.observe(FileOffset {
+            offset: 4_999_999_999,
+            ..beyond.at().clone()
+        });
+        check(beyond, &large, Some("beyond 4 GiB"));
         let mut anew = survey();
         anew.first_file = "binlog.000001".into();
         check(file("binlog.000002"), &anew, Some("begun anew"));

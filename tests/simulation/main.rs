@@ -22,6 +22,7 @@ mod episode;
 mod faults;
 mod group;
 mod instance;
+mod limits;
 mod offsets;
 mod published;
 mod seeds;

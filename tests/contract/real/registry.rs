@@ -223,3 +223,23 @@ async fn an_answer_without_end_is_given_up() {
     assert_eq!(error.kind, RegistryErrorKind::Other);
     assert!(error.message.contains("larger than"), "{error}");
 }
+
+#[tokio::test]
+async fn an_answer_larger_than_a_schema_can_be_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
+        // Endless, until the other side has had enough.
+        while stream.write_all(&[b' '; 65_536]).is_ok() {}
+    });
+    let error = registry(&format!("http://{address}"), None)
+        .latest("orders-value")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, RegistryErrorKind::Other);
+    assert!(error.message.contains("larger than"), "{}", error.message);
+}

@@ -1,0 +1,81 @@
+//! What happens at the limits of time.
+
+use std::time::Duration;
+
+use binlog_bridge::error::Error;
+use binlog_bridge::sink::transactor::SinkError;
+
+use crate::runtime;
+use crate::world::{STATE, World};
+
+const SOON: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_state_that_is_held_back_for_twenty_minutes_halts_and_names_the_tool() {
+    runtime().block_on(async {
+        let mut world = World::calm(true);
+        world.broker().create(STATE, 1);
+        world.broker().transaction_timeout = Duration::from_secs(24 * 3600);
+        world.broker().begin_foreign(STATE);
+        let instance = world.start();
+        tokio::time::sleep(Duration::from_secs(19 * 60)).await;
+        assert!(!instance.has_ended() && !instance.health.is_ready());
+        let halt = instance.ended().await.unwrap_err();
+        let is_hanging = matches!(
+            &halt.error,
+            Error::Sink(SinkError::HangingTransaction { topic }) if topic == STATE
+        );
+        assert!(is_hanging, "{}", halt.error);
+        assert!(
+            halt.remedy.contains("kafka-transactions.sh"),
+            "{}",
+            halt.remedy
+        );
+    });
+}
+
+#[test]
+fn a_batch_waits_for_more_until_its_interval_is_over() {
+    runtime().block_on(async {
+        let mut world = World::calm(true);
+        world.task.limits.commit_interval_min = Duration::from_secs(2);
+        world.task.limits.batch_bytes_max = 1 << 20;
+        let instance = world.start();
+        instance.ready().await;
+        let before = world.checker().commits;
+        for _ in 0..200 {
+            world.server().transaction(2, false);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let commits = world.checker().commits - before;
+        assert!((9..=11).contains(&commits), "{commits} commits in 20 s");
+        world.caught_up(SOON).await.unwrap();
+    });
+}
+
+#[test]
+fn pauses_between_runs_grow_to_fifteen_seconds_and_are_short_again_after_a_run_that_lasted() {
+    runtime().block_on(async {
+        let mut world = World::calm(true);
+        let instance = world.start();
+        instance.ready().await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        for _ in 0..2 {
+            let made = || world.faults_made().values().sum::<u64>();
+            let before = made();
+            world.network().faults.per_mille = 1000;
+            world.server().cut();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            // After 0.1, 0.3, 0.7, 1.5, 3.1 s.
+            let early = made() - before;
+            assert!((4..=8).contains(&early), "{early} runs in 5 s");
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            let late = made() - before - early;
+            assert!((35..=90).contains(&late), "{late} runs in 10 min");
+            world.network().faults.per_mille = 0;
+            world.server().transaction(2, false);
+            world.caught_up(SOON).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    });
+}
