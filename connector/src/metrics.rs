@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use binlog_bridge_core::decode::RowsKind;
 use binlog_bridge_core::state::Checkpoint;
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
@@ -34,40 +35,26 @@ impl Metrics {
     /// # Errors
     /// If two metrics have the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(format!("binlog_bridge_{name}"), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = Gauge::new(format!("binlog_bridge_{name}"), help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let integer = |name: &str, help: &str| {
-            let gauge = IntGauge::new(format!("binlog_bridge_{name}"), help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let rows = IntCounterVec::new(
+        let made = Made::default();
+        let counter = |name: &str, help: &str| made.keep(IntCounter::new(full(name), help));
+        let gauge = |name: &str, help: &str| made.keep(Gauge::new(full(name), help));
+        let integer = |name: &str, help: &str| made.keep(IntGauge::new(full(name), help));
+        let rows = made.keep(IntCounterVec::new(
             Opts::new(
-                "binlog_bridge_rows_encoded_total",
+                full("rows_encoded_total"),
                 "Row events encoded, by operation.",
             ),
             &["operation"],
-        )?;
-        registry.register(Box::new(rows.clone()))?;
-        let commit_seconds = Histogram::with_opts(
+        ))?;
+        let commit_seconds = made.keep(Histogram::with_opts(
             HistogramOpts::new(
-                "binlog_bridge_commit_duration_seconds",
+                full("commit_duration_seconds"),
                 "Time to append the last part of a Kafka transaction and to commit it.",
             )
             .buckets(vec![
                 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
             ]),
-        )?;
-        registry.register(Box::new(commit_seconds.clone()))?;
+        ))?;
         Ok(Self {
             rows,
             active: integer(
@@ -106,7 +93,7 @@ impl Metrics {
                 "checkpoint_timestamp_seconds",
                 "Commit time, at the source, of the last transaction before the checkpoint.",
             )?,
-            registry,
+            registry: made.registry,
         })
     }
 
@@ -186,6 +173,28 @@ impl Metrics {
             Ok(()) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) => format!("# {error}\n"),
         }
+    }
+}
+
+/// The name under which a metric is exposed.
+fn full(name: &str) -> String {
+    format!("binlog_bridge_{name}")
+}
+
+/// The metrics that were made so far.
+#[derive(Default)]
+struct Made {
+    registry: Registry,
+}
+
+impl Made {
+    fn keep<C: Collector + Clone + 'static>(
+        &self,
+        made: Result<C, prometheus::Error>,
+    ) -> Result<C, prometheus::Error> {
+        let made = made?;
+        self.registry.register(Box::new(made.clone()))?;
+        Ok(made)
     }
 }
 

@@ -233,3 +233,42 @@ async fn give_back<L: Log>(mut transactor: Transactor<L>) {
         tracing::debug!(%error, "the state could not be given back; the task takes it after a while");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use binlog_bridge_core::position::FileOffset;
+    use binlog_bridge_core::schema::TableDefinition;
+    use binlog_bridge_core::selection::TableName;
+    use binlog_bridge_core::state::STATE_FORMAT;
+
+    use super::*;
+
+    fn at(offset: u64) -> FileOffset {
+        FileOffset {
+            file: "binlog.000002".into(),
+            offset,
+        }
+    }
+
+    #[test]
+    fn no_definition_holds_on_over_a_gap() {
+        let table = |name: &str, ended| TableState {
+            format: STATE_FORMAT,
+            definition: TableDefinition {
+                name: TableName::new("shop", name),
+                columns: Vec::new(),
+                primary_key: Vec::new(),
+                packing: "a".to_owned(),
+            },
+            holds_from: at(4),
+            widened: false,
+            ended,
+        };
+        let mut found = State::default();
+        for state in [table("open", None), table("over", Some(at(100)))] {
+            found.tables.insert(state.definition.name.clone(), state);
+        }
+        let ended = ended(&found, &Position::File { at: at(700) });
+        assert_eq!(ended, [table("open", Some(at(700)))]);
+    }
+}

@@ -526,10 +526,8 @@ mod tests {
     #[test]
     fn a_conflict_with_somebody_who_registers_at_the_same_moment_is_no_incompatible_schema() {
         let kind = |message: &str| {
-            let refusal = RawError {
-                error_code: 409,
-                message: message.to_owned(),
-            };
+            let answer = serde_json::json!({"error_code": 409, "message": message}).to_string();
+            let refusal = serde_json::from_str::<RawError>(&answer).unwrap();
             refused("register", StatusCode::CONFLICT, Some(&refusal)).kind
         };
         let exists = "An artifact with ID 'task.shop.orders-key' in group 'null' already exists.";

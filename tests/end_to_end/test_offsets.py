@@ -87,6 +87,25 @@ def test_fault_3_a_purged_position_is_passed_over_by_a_command_that_leaves_a_mar
     assert (gap["gap"]["to_gtid_set"] is not None) == with_gtids(orders)
 
 
+def test_a_definition_of_before_the_gap_is_not_used_behind_it(task: Task):
+    """The binlog does not name columns: only a statement that nobody has read any more says that they swapped names."""
+    with task.stack.metadata("MINIMAL"):
+        task.sql("CREATE TABLE orders (id INT PRIMARY KEY, gross INT, net INT)")
+        connector = task.connector().start(ready_within=30)
+        task.sql("INSERT INTO orders VALUES (1, 119, 100)")
+        task.read("orders", 1)
+        connector.terminate()
+        task.sql("ALTER TABLE orders RENAME COLUMN gross TO net, RENAME COLUMN net TO gross")
+        task.stack.sql("FLUSH BINARY LOGS")
+        file, _ = task.stack.binlog_end()
+        task.stack.sql(f"PURGE BINARY LOGS TO '{file}'")
+        offsets_set(connector, "oldest")
+        task.sql("INSERT INTO orders (id, gross, net) VALUES (2, 238, 200)")
+        connector.start(ready_within=30)
+        rows = [event.value["after"] for event in task.read("orders", 2)]
+    assert rows == [{"id": 1, "gross": 119, "net": 100}, {"id": 2, "gross": 238, "net": 200}]
+
+
 def test_another_history_is_followed_from_its_oldest_event_and_the_mark_says_that_rows_may_repeat(orders: Task):
     connector = orders.connector().start(ready_within=30)
     insert(orders, 1, 2)
