@@ -1,13 +1,15 @@
 """Three brokers: leaders change, brokers go and come back, and rows arrive once and in order all the while."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import ElectionType, TopicPartition
 
 from harness.connector import Connector
 from harness.kafka_admin import topic_settings
+from harness.reader import Follower, raw_decoder
 from harness.stack import Stack
 from harness.task import Task, ids_of
 from harness.wait import wait_until
@@ -15,6 +17,8 @@ from harness.wait import wait_until
 BROKERS = {1: "kafka", 2: "kafka-2", 3: "kafka-3"}
 TRANSACTION_STATE = "__transaction_state"
 ARRIVES_WITHIN_SECONDS = 90
+# What is sent and not answered is given up before that, and only then it is not ready.
+SOON_MS = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +91,23 @@ def check_all(task: Task, connector: Connector, inserts: Inserts) -> None:
     connector.wait_ready(30)
 
 
-def published(task: Task) -> int:
-    return task.stack.end_offsets([(task.topic("orders"), 0)])[(task.topic("orders"), 0)]
+@contextmanager
+def flowing(task: Task) -> Iterator[tuple[Inserts, Callable[[], None]]]:
+    """Rows are inserted all the while; the second is a wait until those that are there by then have arrived."""
+    connector = task.connectors[-1]
+    with Inserts(task) as inserts, Follower(task.stack, [task.topic("orders")], raw_decoder) as follower:
 
+        def wait_flow() -> None:
+            there = inserts.count + 1
 
-def wait_published_more(task: Task, connector: Connector) -> None:
-    """Rows flow: two more of them are in the topic, and its end is that of some moment after this call."""
-    before = published(task)
+            def arrived() -> bool:
+                connector.check_running()
+                return len(follower.events) >= there
 
-    def moved() -> bool:
-        connector.check_running()
-        return published(task) > before + 2
+            follower.until(arrived, f"{there} rows", ARRIVES_WITHIN_SECONDS)
 
-    wait_until(moved, lambda: f"rows flow; it printed:\n{connector.tail()}", ARRIVES_WITHIN_SECONDS)
+        wait_flow()
+        yield inserts, wait_flow
 
 
 def test_fault_84_topics_that_the_connector_makes_survive_the_loss_of_a_broker(orders: Task):
@@ -116,8 +124,7 @@ def test_fault_84_topics_that_the_connector_makes_survive_the_loss_of_a_broker(o
 def test_fault_76_77_a_leader_that_is_killed_costs_no_row_and_no_order(orders: Task, which: str):
     stack = orders.stack
     connector = orders.connector().start(ready_within=60)
-    with Inserts(orders) as inserts:
-        wait_until(lambda: stack.partitions(orders.topic("orders")), "the topic is there")
+    with flowing(orders) as (inserts, wait_flow):
         topic, partition = {
             "rows": (orders.topic("orders"), 0), "state": (orders.state_topic, 0),
             "coordinator": (TRANSACTION_STATE, coordinator_partition(orders)),
@@ -125,12 +132,12 @@ def test_fault_76_77_a_leader_that_is_killed_costs_no_row_and_no_order(orders: T
         before = leader(stack, topic, partition)
         stack.stop(BROKERS[before], "KILL")
         wait_until(lambda: leader(stack, topic, partition) not in (before, -1), "there is another leader", 60)
-        wait_published_more(orders, connector)
+        wait_flow()
         stack.start(BROKERS[before])
         wait_whole(stack)
         # Back to the leader that is preferred: a change without any broker going away.
         elect(stack, topic, partition)
-        wait_published_more(orders, connector)
+        wait_flow()
     check_all(orders, connector, inserts)
 
 
@@ -146,23 +153,21 @@ def test_fault_76_84_with_two_of_three_brokers_away_it_holds_and_goes_on_when_th
     """Ended in order they leave a broker that says NOT_ENOUGH_REPLICAS; killed, one that gives no answer."""
     stack = orders.stack
     connector = orders.connector().start(ready_within=60)
-    with Inserts(orders) as inserts:
-        wait_until(lambda: stack.partitions(orders.topic("orders")), "the topic is there")
+    with flowing(orders) as (inserts, wait_flow):
         stack.stop("kafka-2", signal)
         stack.stop("kafka-3", signal)
         before = inserts.count
         wait_until(lambda: inserts.count > before + 20, "rows are inserted meanwhile")
         connector.check_running()
         stack.start("kafka-2", "kafka-3")
-        wait_published_more(orders, connector)
+        wait_flow()
     check_all(orders, connector, inserts)
 
 
 def test_fault_76_all_brokers_away_at_once_cost_no_row(orders: Task):
     stack = orders.stack
-    connector = orders.connector().start(ready_within=60)
-    with Inserts(orders) as inserts:
-        wait_until(lambda: stack.partitions(orders.topic("orders")), "the topic is there")
+    connector = orders.connector(limits={"transaction_timeout_ms": SOON_MS}).start(ready_within=60)
+    with flowing(orders) as (inserts, wait_flow):
         for service in BROKERS.values():
             stack.stop(service, "KILL")
         before = inserts.count
@@ -170,5 +175,5 @@ def test_fault_76_all_brokers_away_at_once_cost_no_row(orders: Task):
         wait_until(lambda: connector.readiness() == 503, "it is not ready", 90)
         connector.check_running()
         stack.start(*BROKERS.values())
-        wait_published_more(orders, connector)
+        wait_flow()
     check_all(orders, connector, inserts)
