@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.ending import HALTED, ended
-from harness.kafka_admin import delete_topic
+from harness.kafka_admin import delete_topic, has_feature
 from harness.reader import raw_decoder, read_all
 from harness.stack import Stack
 from harness.task import Task, ids_of
@@ -33,7 +33,7 @@ def stack(stacks) -> Iterator[Stack]:
 
 @pytest.fixture
 def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY(")
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
     return task
 
 
@@ -73,6 +73,7 @@ def test_fault_81_a_topic_that_is_deleted_is_not_made_again_by_a_broker_that_mak
 
 
 def test_fault_87_with_a_cluster_of_the_older_kind_of_transactions_rows_come_once_though_it_is_killed(orders: Task):
+    assert not has_feature(orders.stack, "transaction.version"), "the cluster has the newer kind"
     connector = orders.connector().start(ready_within=30)
     for number in range(1, 31):
         insert(orders, number)

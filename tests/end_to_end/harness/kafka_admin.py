@@ -1,5 +1,7 @@
 """What somebody with every right does to a cluster: topics, their settings, what is in them."""
 
+import socket
+import struct
 from typing import Any
 
 from confluent_kafka import IsolationLevel, Producer, TopicPartition
@@ -65,3 +67,16 @@ def stable_end(stack: Stack, topic: str) -> int:
     asked = {TopicPartition(topic, 0): OffsetSpec.latest()}
     [answer] = done(stack.admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=10))
     return answer.offset
+
+
+def has_feature(stack: Stack, name: str) -> bool:
+    """Whether a broker names a feature when it says what it speaks (version 3 of that answer): one that may be at level 0
+    is there only if the cluster has it at another."""
+    client, no_tags, program = b"tests", b"\0", b"\x06tests\x021"  # compact strings: their length and one, then bytes
+    header = struct.pack(">hhih", 18, 3, 0, len(client)) + client + no_tags
+    request = header + program + no_tags
+    host, _, port = stack.kafka.split(",")[0].partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection, connection.makefile("rb") as answers:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        [length] = struct.unpack(">i", answers.read(4))
+        return name.encode() in answers.read(length)
