@@ -28,7 +28,8 @@ def answers(service: str, port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             pass
-        return {"kafka": kafka_answers, "mysql": mysql_answers, "registry": registry_answers}[service](port)
+        answers_of = {"kafka": kafka_answers, "mysql": mysql_answers, "registry": registry_answers}
+        return answers_of[service.partition("-")[0]](port)
     except OSError:
         return False
 

@@ -6,9 +6,6 @@ JAVA=${JAVA_HOME:+$JAVA_HOME/bin/}java
 KAFKA=$STACK_HOME/dist/kafka-4.3.1
 MYSQL=$STACK_HOME/dist/mysql-8.0.31
 REGISTRY=$STACK_HOME/dist/apicurio-2.6.13.Final
-# shellcheck disable=SC2034 # used by the scripts that source this file
-SERVICES=(kafka mysql registry)
-
 fail() {
   echo "$*" >&2
   exit 1
@@ -25,21 +22,30 @@ use_existing_set() { # SET
   [[ -f $SET_DIR/ports ]] || fail "there is no set '$1': tests/stack/up $1"
 }
 
-check_service() { # SERVICE
-  [[ $1 = kafka || $1 = mysql || $1 = registry ]] || fail "unknown service '$1': kafka, mysql or registry"
+# The servers of a set: kafka mysql registry, and kafka-2 and kafka-3 where it has three brokers.
+services() {
+  sed -nE 's/^(kafka(-[23])?|mysql|registry)=.*/\1/p' "$SET_DIR/ports"
 }
 
-port_of() { # SERVICE, controller or kafka_behind_proxy
+brokers() {
+  services | grep '^kafka'
+}
+
+check_service() { # SERVICE
+  services | grep -qx -e "$1" || fail "unknown service '$1': $(services | paste -sd ' ')"
+}
+
+port_of() { # SERVICE or another name of the file
   sed -n "s/^$1=//p" "$SET_DIR/ports"
 }
 
-# Five ports that nobody listens on and no other set has. They lie below the range from which the system takes
+# Ports that nobody listens on and no other set has. They lie below the range from which the system takes
 # the ports of outgoing connections: a server that is down for a while finds its port free when it comes back.
-choose_ports() {
+choose_ports() { # NAME...
   local port=$((20000 + RANDOM % 10000)) name
   exec 9>"$STACK_HOME/ports.lock"
   flock 9
-  for name in kafka controller kafka_behind_proxy mysql registry; do
+  for name in "$@"; do
     while grep -qs "=$port\$" "$STACK_HOME"/sets/*/ports || (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
       port=$((port + 1))
     done
@@ -57,11 +63,13 @@ pid_of() { # SERVICE
   if tr '\0' ' ' 2>/dev/null < "/proc/$pid/cmdline" | grep -qF "$SET_DIR/"; then echo "$pid"; fi
 }
 
-# A session of its own keeps Ctrl-C in the caller's terminal away from the servers.
+# A session of its own keeps Ctrl-C in the caller's terminal away from the servers. In a set with clocks each server's
+# is as far from the true one as the file SERVICE.clock says.
 run_server() { # SERVICE COMMAND...
-  local service=$1
+  local service=$1 clock=()
   shift
-  setsid nohup "$@" >> "$SET_DIR/$service.log" 2>&1 < /dev/null 9>&- &
+  [[ ! -f $SET_DIR/clock.so ]] || clock=(env LD_PRELOAD="$SET_DIR/clock.so" CLOCK_OFFSET_FILE="$SET_DIR/$service.clock")
+  setsid nohup "${clock[@]}" "$@" >> "$SET_DIR/$service.log" 2>&1 < /dev/null 9>&- &
   echo $! > "$SET_DIR/$service.pid"
   disown # else the shell reports on the terminal how the server ended
 }
@@ -69,9 +77,10 @@ run_server() { # SERVICE COMMAND...
 launch() { # SERVICE
   local options=()
   case $1 in
-    kafka)
-      run_server kafka "$JAVA" -Xms256m -Xmx512m -XX:+UseSerialGC \
-        -Dlog4j2.configurationFile="$STACK/log4j2.properties" -cp "$KAFKA/*" kafka.Kafka "$SET_DIR/kafka.properties"
+    kafka | kafka-*)
+      [[ $(brokers | wc -l) != 1 ]] && options=(-Xmx256m) || options=(-Xms256m -Xmx512m)
+      run_server "$1" "$JAVA" "${options[@]}" -XX:+UseSerialGC \
+        -Dlog4j2.configurationFile="$STACK/log4j2.properties" -cp "$KAFKA/*" kafka.Kafka "$SET_DIR/$1.properties"
       ;;
     mysql)
       mapfile -t options < "$SET_DIR/mysql.options"
@@ -117,22 +126,27 @@ signal_server() { # SERVICE SIGNAL
 }
 
 write_env() {
+  local service port bootstrap='' with_rights=''
+  for service in $(brokers); do
+    bootstrap+=,127.0.0.1:$(port_of "$service")
+    port=$(port_of "rights_$service")
+    with_rights+=${port:+,127.0.0.1:$port}
+  done
   cat > "$SET_DIR/env.new" <<ENV
-KAFKA_BOOTSTRAP=127.0.0.1:$(port_of kafka)
+KAFKA_BOOTSTRAP=${bootstrap#,}
+KAFKA_WITH_RIGHTS=${with_rights#,}
 KAFKA_BEHIND_PROXY=127.0.0.1:$(port_of kafka_behind_proxy)
 MYSQL_HOST=127.0.0.1
 MYSQL_PORT=$(port_of mysql)
 MYSQL_SOCKET=$SET_DIR/mysql/mysql.sock
 REGISTRY_URL=http://127.0.0.1:$(port_of registry)/apis/ccompat/v7
-KAFKA_PID=$(pid_of kafka)
-MYSQL_PID=$(pid_of mysql)
-REGISTRY_PID=$(pid_of registry)
+$(for service in $(services); do printf '%s_PID=%s\n' "$(tr a-z- A-Z_ <<< "$service")" "$(pid_of "$service")"; done)
 ENV
   mv "$SET_DIR/env.new" "$SET_DIR/env"
 }
 
 remove_set() {
   local service
-  for service in "${SERVICES[@]}"; do signal_server "$service" KILL; done
+  [[ ! -f $SET_DIR/ports ]] || for service in $(services); do signal_server "$service" KILL; done
   rm -rf "$SET_DIR"
 }

@@ -27,8 +27,8 @@ class Stack:
         self.env: dict[str, str] = {}
         self.stopped: dict[str, str] = {}  # services that do not run, and the signal they got
 
-    def up(self, *mysqld_options: str) -> "Stack":
-        self.env = parse_env(script("up", self.name, *mysqld_options))
+    def up(self, *options: str) -> "Stack":
+        self.env = parse_env(script("up", self.name, *options))
         self.admin = AdminClient({
             "bootstrap.servers": self.kafka, "reconnect.backoff.max.ms": 200, "log_level": 0, "error_cb": lambda error: None,
         })
@@ -49,20 +49,34 @@ class Stack:
             del self.stopped[service]
 
     def start(self, service: str, *options: str) -> None:
+        """Options are of mysqld; or they name more servers, which are started at the same time."""
         if service == "mysql":
             # After SIGKILL the lock of the socket stays, and mysqld refuses to start as long as the pid in it is
             # known to the system, also as a process that has ended but was not collected yet.
             (self.mysql_data / "mysql.sock.lock").unlink(missing_ok=True)
-        script("start", self.name, service, *options)
-        self.stopped.pop(service, None)
+        self.env = {**self.env, **parse_env(script("start", self.name, service, *options))}
+        for each in (service, *options):
+            self.stopped.pop(each, None)
 
     def restore(self) -> None:
         """Lets run what a test that failed has left stopped."""
-        for service, signal in list(self.stopped.items()):
-            if signal == "STOP":
-                self.stop(service, "CONT")
-            else:
-                self.start(service)
+        for service in [service for service, signal in self.stopped.items() if signal == "STOP"]:
+            self.stop(service, "CONT")
+        if self.stopped:
+            self.start(*self.stopped)
+
+    def lives(self, service: str) -> bool:
+        """False for a server that ended, by itself or not."""
+        process = pathlib.Path("/proc") / self.env[f"{service.replace('-', '_').upper()}_PID"] / "cmdline"
+        return process.is_file() and bool(process.read_bytes())
+
+    def log(self, service: str) -> str:
+        return (self.directory / f"{service}.log").read_text(errors="replace")
+
+    @property
+    def directory(self) -> pathlib.Path:
+        """Where the set's servers have their data and their logs."""
+        return self.mysql_data.parent
 
     @property
     def kafka(self) -> str:
