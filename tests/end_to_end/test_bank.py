@@ -52,7 +52,7 @@ def run_bank(task: Task, say: Callable[[str], None], plan: Plan) -> None:
     say(f"{watcher.checks} checks at checkpoints; {len(changes)} changes; {connector.runs} runs of the connector")
     watcher.check()
     problems = check_history(changes, final)
-    assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
+    assert not problems, f"{len(problems)} problems:\n" + "\n".join(map(str, problems[:20]))
     assert {task.stack.partitions(topic)[-1] for topic in topics} == {PARTITIONS - 1}
     assert watcher.checks > CHECKS_MIN * plan.kills / 50
     check_that_defects_would_be_found(changes, final)
