@@ -29,14 +29,15 @@ def name_of(line: str) -> str:
 
 
 class TableFile:
-    """Rows that are done, in the order in which they were done. Those it has already need not be run again."""
+    """Rows that are done, in the order of `names`. Those that it has already need not be run again."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
+    def __init__(self, path: pathlib.Path, names: list[str]) -> None:
+        self.path, self.names = path, names
 
-    def names(self) -> set[str]:
-        return set(map(name_of, self.path.read_text().splitlines()[len(HEAD) :])) if self.path.exists() else set()
+    def lines(self) -> dict[str, str]:
+        lines = self.path.read_text().splitlines()[len(HEAD) :] if self.path.exists() else []
+        return {name_of(line): line for line in lines}
 
     def add(self, line: str) -> None:
-        before = self.path.read_text() if self.path.exists() else "\n".join(HEAD) + "\n"
-        self.path.write_text(f"{before}{line}\n")
+        lines = {**self.lines(), name_of(line): line}
+        self.path.write_text("\n".join([*HEAD, *(lines[name] for name in self.names if name in lines)]) + "\n")

@@ -55,6 +55,8 @@ PROXIED_IMPATIENT = Settings(True, SHORT_MS, SHORT_MS, SHORT_MS)
 BEYOND_SHORT_SECONDS = 3.5
 # What noticing a silence may take beyond the configured time.
 MARGIN_SECONDS = 3
+# The longest time that a request to Kafka is waited for.
+KAFKA_REQUEST_SECONDS = 30
 # A start that is cut short lasts at most this long; a connector is ready in about a second.
 START_SECONDS_MAX = 1.2
 # An instance that was fenced ends within this time.
@@ -167,17 +169,22 @@ def open_ways(scene: "Scene") -> None:
     scene.proxies.reset()
 
 
-def go_half_open(service: str, *turns: tuple[int, ...]) -> Callable[["Scene"], None]:
+def go_half_open(service: str, within: Callable[["Scene"], float], *turns: tuple[int, ...]) -> Callable[["Scene"], None]:
     """The connections that are open carry nothing any more, in the ways whose turn it is, and nobody is told. It is over
     when the connector has noticed and connects anew."""
     def begin(scene: "Scene") -> None:
         scene.renew_if_remembered()
-        proxy, accepted = getattr(scene.proxies, service), getattr(scene.proxies, service).accepted
+        proxy = getattr(scene.proxies, service)
+        accepted = proxy.accepted
         proxy.swallow(*turns[scene.applied % len(turns)])
-        # Each silence doubles what the connector bears, for a while.
-        seconds = SHORT_MS / 1000 * 2 ** (scene.remembered - 1) + MARGIN_SECONDS
-        wait_until(lambda: proxy.accepted > accepted, lambda: f"it connects anew; it printed:\n{scene.connector.tail()}", seconds)
+        what = f"it connects anew to {service}"
+        wait_until(lambda: proxy.accepted > accepted, lambda: f"{what}; it printed:\n{scene.connector.tail()}", within(scene))
     return begin
+
+
+def mysql_silence_seconds(scene: "Scene") -> float:
+    """Each silence doubles what the connector bears, for a while."""
+    return SHORT_MS / 1000 * 2 ** (scene.remembered - 1) + MARGIN_SECONDS
 
 
 def of_connector() -> list[Fault]:
@@ -218,7 +225,7 @@ def of_network(service: str, name: str) -> list[Fault]:
     def slow(what: str, line: Line) -> Fault:
         return Fault(
             f"network to {name}: {what}", (70,), on_the_way_to(service, lambda proxy: proxy.slow_down(line)), open_ways,
-            often=(1, 5), lasts=(3, 20), settings=PROXIED, adds_column=is_registry, restarts=False, is_slow_only=True,
+            often=(1, 5), lasts=(2, 20), settings=PROXIED, adds_column=is_registry, restarts=False, is_slow_only=True,
         )
 
     return [
@@ -247,9 +254,10 @@ def half_open(service: str, name: str) -> Fault:
             what, (63,), begin, open_ways, lasts=(BEYOND_SHORT_SECONDS, 20), settings=PROXIED_IMPATIENT, adds_column=True
         )
     if service == "mysql":
-        begin = go_half_open(service, (CLIENT, SERVER), (SERVER,))
+        begin = go_half_open(service, mysql_silence_seconds, (CLIENT, SERVER), (SERVER,))
         return Fault(what, (67,), begin, often=(2, 10), settings=PROXIED_IMPATIENT, restarts=True)
-    begin = go_half_open(service, (CLIENT, SERVER), (SERVER,), (CLIENT,))
+    within = KAFKA_REQUEST_SECONDS + MARGIN_SECONDS
+    begin = go_half_open(service, lambda scene: within, (CLIENT, SERVER), (SERVER,), (CLIENT,))
     return Fault(what, (76, 78), begin, often=(3, 12), settings=PROXIED_IMPATIENT)
 
 

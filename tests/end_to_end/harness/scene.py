@@ -102,6 +102,7 @@ class Scene:
         if self.remembered == 2:
             self.connector.terminate()
             self.connector.start(ready_within=READY_SECONDS_MAX)
+            self.wait_covered(self.end_of_binlog())
             self.remembered = 0
         self.remembered += 1
 
@@ -124,6 +125,7 @@ class Scene:
             self.open(fault.settings)
         self.use(fault.settings)
         with self.under_load(row):
+            self.wait_covered(self.end_of_binlog())
             for self.applied in range(fault.times(self.is_long)):
                 # The moment is by chance, not a condition: anything may be going on in the connector.
                 time.sleep(self.chance.random() * LOAD_SECONDS_MAX)
