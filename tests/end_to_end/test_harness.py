@@ -122,6 +122,13 @@ def test_half_a_transaction_is_found():
     assert counted(check_history(changes, final(changes))) == {Kind.TORN: 1}
 
 
+def test_half_of_a_transfer_of_nothing_is_found():
+    changes = recorded()
+    half = changes[-2]
+    changes[-2:] = [dataclasses.replace(half, after=(half.before[0], half.after[1]))]
+    assert counted(check_history(changes, final(changes))) == {Kind.TORN: 1}
+
+
 def test_a_row_that_the_table_never_had_is_found():
     changes = recorded()
     ghost = dataclasses.replace(changes[-1], position=(1, 1_000_000), after=(1, changes[-1].after[1] + 1), before=(1, 1))
@@ -176,8 +183,8 @@ def test_a_checkpoint_that_goes_back_is_found():
 
 def test_an_event_doubled_behind_a_checkpoint_is_found():
     changes = recorded()
-    changes.append(dataclasses.replace(changes[-1], offset=len(changes)))
-    assert problems_at_checkpoint(changes, changes[-1].position[1] + 50) != []
+    changes.append(dataclasses.replace(changes[-3], offset=len(changes)))
+    assert counted(problems_at_checkpoint(changes, changes[-2].position[1] + 50)) == {Kind.DOUBLED: 1}
 
 
 @pytest.mark.parametrize("data, expected", [

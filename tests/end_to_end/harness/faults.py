@@ -190,7 +190,9 @@ def mysql_silence_seconds(scene: "Scene") -> float:
 def of_connector() -> list[Fault]:
     return [
         Fault("connector: SIGKILL", (88,), kill, start_connector, often=(24, 240)),
-        Fault("connector: SIGKILL, and again while it starts", (88, 86), kill_again_while_it_starts, start_connector, often=(6, 60)),
+        Fault(
+            "connector: SIGKILL, and again while it starts", (86, 88), kill_again_while_it_starts, start_connector, often=(6, 60)
+        ),
         Fault("connector: SIGTERM", (89,), terminate, start_connector, often=(3, 30)),
         Fault(
             "connector: SIGSTOP for longer than a transaction may last, SIGCONT", (90,), pause_connector, continue_connector,

@@ -94,15 +94,19 @@ class Ledger:
         self.balances: dict[Account, State] = dict(start or {})
         self.pending: dict[tuple[str, int], deque[Change]] = defaultdict(deque)
         self.last: dict[tuple[str, int], tuple[Position, int]] = {}
+        self.seen: set[tuple[Position, int]] = set()
         self.checkpoint: Position = (0, 0)
         self.problems: list[Problem] = []
 
     def add(self, change: Change) -> None:
+        """A change that comes again counts once, as that."""
+        if change.identity in self.seen:
+            self.found(Kind.DOUBLED, f"twice: {change}")
+            return
+        self.seen.add(change.identity)
         last = self.last.get(change.partition, ((0, 0), -1))
-        if change.identity == last:
-            self.found(Kind.DOUBLED, f"twice in its partition: {change}")
-        elif change.identity < last:
-            self.found(Kind.ORDER, f"out of order or again in its partition: {change} after {last}")
+        if change.identity < last:
+            self.found(Kind.ORDER, f"out of order in its partition: {change} after {last}")
         self.last[change.partition] = change.identity
         self.pending[change.partition].append(change)
 

@@ -55,14 +55,16 @@ class Row:
     count: int = 0
     checks: int = 0
     recoveries: list[float] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)  # of what was published in the course of it, read afresh
+    problems_at_checkpoints: list[Problem] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     start: dict[Account, State] = field(default_factory=dict)
     final: dict[Account, State] = field(default_factory=dict)
 
     @property
     def counts(self) -> Counter[Kind]:
-        return counted(self.problems)
+        """Both checks may find the same."""
+        return counted(self.problems) | counted(self.problems_at_checkpoints)
 
 
 class Scene:
@@ -157,7 +159,8 @@ class Scene:
         self.watcher.stop()
         self.check()
         row.checks = self.watcher.checks + len(row.changes)
-        row.problems = self.watcher.problems + check_history(row.changes, row.final, row.start)
+        row.problems = check_history(row.changes, row.final, row.start)
+        row.problems_at_checkpoints = self.watcher.problems
 
     def apply(self, fault: Fault) -> float:
         """Returns the seconds from the end of the fault until a checkpoint covers all that was written by then."""
