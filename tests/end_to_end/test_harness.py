@@ -183,7 +183,7 @@ def test_a_checkpoint_that_goes_back_is_found():
 
 def test_an_event_doubled_behind_a_checkpoint_is_found():
     changes = recorded()
-    changes.append(dataclasses.replace(changes[-3], offset=len(changes)))
+    changes.append(dataclasses.replace(changes[updates_of_one_account(changes)[-2]], offset=len(changes)))
     assert counted(problems_at_checkpoint(changes, changes[-2].position[1] + 50)) == {Kind.DOUBLED: 1}
 
 
