@@ -21,7 +21,7 @@ from harness.bank import TABLES
 from harness.defects import plant
 from harness.fault_table import HEAD, KINDS, TableFile, line_of
 from harness.faults import FAULTS, Fault
-from harness.ledger import Kind, check_history, counted
+from harness.ledger import Kind, change_of, check_history, counted
 from harness.proxy import Proxy
 from harness.scene import Proxies, Row, Scene
 from harness.task import Task
@@ -119,7 +119,7 @@ def publish_again(scene: Scene) -> None:
     """What no fence and no checkpoint of the connector could undo: a record is there twice."""
     topic = scene.task.topic(TABLES[0])
     with scene.task.follower(TABLES[0]) as follower:
-        event = follower.drain().events[-1]
+        event = max(follower.drain().events, key=lambda event: change_of(event).identity)
     producer = Producer({"bootstrap.servers": scene.stack.kafka})
     producer.produce(topic, event.value_bytes, event.key_bytes, event.partition)
     assert producer.flush(30) == 0

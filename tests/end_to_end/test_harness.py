@@ -100,7 +100,7 @@ def test_an_event_that_is_published_again_from_another_place_of_the_binlog_is_fo
 def test_an_event_from_before_the_start_is_a_doubled_one():
     changes, begin = recorded(), len(recorded()) - 2
     problems = check_history([changes[begin - 1], *changes[begin:]], final(changes), final(changes[:begin]))
-    assert counted(problems) == {Kind.DOUBLED: 1, Kind.TORN: 1}
+    assert counted(problems) == {Kind.DOUBLED: 1}
 
 
 def test_swapped_events_of_one_account_are_found():

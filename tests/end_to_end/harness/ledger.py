@@ -122,8 +122,8 @@ class Ledger:
         for queue in self.pending.values():
             while queue and queue[0].position < position:
                 change = queue.popleft()
-                self.apply(change)
-                tables_of[change.transaction].add(change.account[0])
+                if self.apply(change):
+                    tables_of[change.transaction].add(change.account[0])
         for transaction, tables in tables_of.items():
             if len(tables) != 2:
                 self.found(Kind.TORN, f"before the checkpoint at {position}, {transaction} has rows of {tables} only")
@@ -142,16 +142,19 @@ class Ledger:
         text = f"{len(changes)} changes visible, but the newest checkpoint is {position}; one of them is {changes[0]}"
         return [Problem(Kind.TORN, text)]
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: Change) -> bool:
+        """False for one that was published before."""
         before = self.balances.get(change.account)
         version = before[1] if before else 0
         if change.after[1] <= version:
             self.found(Kind.DOUBLED, f"version {version} is followed by {change}")
-        elif change.after[1] > version + 1:
+            return False
+        if change.after[1] > version + 1:
             self.found(Kind.LOST, f"version {version} is followed by {change}")
         elif change.before != before:
             self.found(Kind.WRONG, f"the row before was {before}, the event says {change.before}: {change}")
         self.balances[change.account] = change.after
+        return True
 
     def found(self, kind: Kind, text: str) -> None:
         self.problems.append(Problem(kind, text))
@@ -168,6 +171,8 @@ def check_history(
     for change in changes:
         if change.identity in seen:
             problems.append(Problem(Kind.DOUBLED, f"twice: {change} and {seen[change.identity]}"))
+        elif start and change.account in start and change.after[1] <= start[change.account][1]:
+            problems.append(Problem(Kind.DOUBLED, f"it was published before the start: {change}"))
         else:
             seen[change.identity] = change
             once.append(change)
@@ -211,7 +216,7 @@ def against_the_tables(
     versions: dict[Account, dict[int, Change]] = defaultdict(dict)
     for change in changes:
         known, version = versions[change.account], change.after[1]
-        if version in known or version <= start.get(change.account, (0, 0))[1]:
+        if version in known:
             problems.append(Problem(Kind.DOUBLED, f"a version that was published before: {change}"))
         elif version > final.get(change.account, (0, 0))[1]:
             problems.append(Problem(Kind.WRONG, f"the table never had it, it ends with {final.get(change.account)}: {change}"))
