@@ -55,11 +55,23 @@ def stack(shared_stack: Stack) -> Stack:
 
 
 @pytest.fixture
-def task(request: pytest.FixtureRequest, stack: Stack, tmp_path: pathlib.Path) -> Iterator[Task]:
+def task(stack: Stack, tmp_path: pathlib.Path) -> Iterator[Task]:
     """A task with a database of its own. At the end nothing it printed may hold a secret, a row or a panic."""
+    with new_task(stack, tmp_path) as task:
+        yield task
+
+
+@pytest.fixture(scope="session")
+def tasks() -> Callable[..., Iterator[Task]]:
+    """Opens tasks; for those that outlive a test."""
+    return new_task
+
+
+@contextmanager
+def new_task(stack: Stack, directory: pathlib.Path) -> Iterator[Task]:
     assert connector.binary().is_file(), f"there is no connector at {connector.binary()} (BINLOG_BRIDGE_BIN names it)"
     number = next(numbers)
-    task = Task(stack, f"task-{number}", f"shop{number}", tmp_path)
+    task = Task(stack, f"task-{number}", f"shop{number}", directory)
     try:
         yield task
     finally:
@@ -76,6 +88,12 @@ def task(request: pytest.FixtureRequest, stack: Stack, tmp_path: pathlib.Path) -
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Prints a line at the end of the run, whether the test passes or not."""
     return lambda line: measured.append(f"{request.node.name}: {line}")
+
+
+@pytest.fixture(scope="session")
+def tell() -> Callable[[str], None]:
+    """The same without the name of a test: for lines that belong together."""
+    return measured.append
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

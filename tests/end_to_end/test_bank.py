@@ -1,6 +1,7 @@
-"""Exactly once, for real: a bank under concurrent transfers, everything killed at random moments.
+"""Exactly once, for real: a bank under concurrent transfers, the connector killed at random moments.
 
-`-k short` is a run of a few kills, enough to tell a connector that commits half a transaction from a right one.
+This is a run of a few kills, enough to tell a connector that commits half a transaction from a right one. All other
+faults, and more kills, are in the table of faults.
 """
 
 import os
@@ -17,7 +18,6 @@ from harness.torment import Plan, torment
 from harness.watcher import Watcher
 
 PARTITIONS = 4
-CHECKS_MIN = 50  # of the long run; the short ones have as many as come together
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,6 @@ def stack(stacks):
 @pytest.mark.timeout(150)
 def test_short_bank_is_right_at_each_checkpoint_though_the_connector_is_killed_ten_times(task: Task, say):
     run_bank(task, say, Plan(kills=10))
-
-
-@pytest.mark.timeout(600)
-def test_each_change_of_the_bank_arrives_once_and_in_order_whatever_is_killed(task: Task, say):
-    run_bank(task, say, Plan(kills=50, broker_restarts=3, mysql_restarts=3))
 
 
 def run_bank(task: Task, say: Callable[[str], None], plan: Plan) -> None:
@@ -52,9 +47,9 @@ def run_bank(task: Task, say: Callable[[str], None], plan: Plan) -> None:
     say(f"{watcher.checks} checks at checkpoints; {len(changes)} changes; {connector.runs} runs of the connector")
     watcher.check()
     problems = check_history(changes, final)
-    assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
+    assert not problems, f"{len(problems)} problems:\n" + "\n".join(map(str, problems[:20]))
     assert {task.stack.partitions(topic)[-1] for topic in topics} == {PARTITIONS - 1}
-    assert watcher.checks > CHECKS_MIN * plan.kills / 50
+    assert watcher.checks > plan.kills
     check_that_defects_would_be_found(changes, final)
 
 

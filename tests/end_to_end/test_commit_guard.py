@@ -211,7 +211,7 @@ def check_all_changes(bank: Task) -> None:
     with bank.follower(*TABLES) as follower:
         changes = [change_of(event) for event in follower.drain().events]
     ends = [(end["id"], end["event_count"]) for end in bank.read_ends()]
-    problems = check_history(changes, read_accounts(bank.stack, bank.database))
+    problems = list(map(str, check_history(changes, read_accounts(bank.stack, bank.database))))
     problems += [f"more than one END: {end}" for end, count in Counter(ends).items() if count > 1]
     assert not problems, f"{len(problems)} problems:\n" + "\n".join(problems[:20])
 

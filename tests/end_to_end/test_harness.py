@@ -1,15 +1,20 @@
 """The tests' own tools: the checkers find planted defects in recorded events and in a stand-in's stream."""
 
 import dataclasses
+import random
+import socket
+import threading
+import time
 
 import pymysql
 import pytest
 
-from harness.bank import CONSTANT, Workload, create_tables, open_accounts, read_accounts
+from harness.bank import ACCOUNTS, CONSTANT, Workload, create_tables, open_accounts, read_accounts
 from harness.connector import error_and_remedy, to_yaml
-from harness.ledger import Change, Ledger, check_history
+from harness.defects import plant
+from harness.ledger import Change, Kind, Ledger, check_history, counted
 from harness.partitioner import murmur2, partition_of
-from harness.proxy import Proxy
+from harness.proxy import SERVER, Line, Proxy
 from harness.stand_in import PARTITIONS, StandIn, Transaction, checkpoint, transactions
 from harness.wait import wait_until
 from harness.watcher import Watcher
@@ -51,39 +56,94 @@ def problems_at_checkpoint(changes: list[Change], offset: int) -> list[str]:
     return ledger.compare(checkpoint(offset))
 
 
+def kinds_in_history(changes: list[Change]) -> dict[Kind, int]:
+    """Judged against what the tables hold after all changes that were recorded."""
+    return counted(check_history(changes, final(recorded())))
+
+
 def test_a_correct_history_has_no_problems():
     changes = recorded()
     assert check_history(changes, final(changes)) == []
 
 
-def test_a_dropped_event_is_found():
+def test_the_rest_of_a_correct_history_has_no_problems():
+    changes, begin = recorded(), updates_of_one_account(recorded())[1]
+    begin -= begin % 2  # where a transfer begins
+    assert check_history(changes[begin:], final(changes), final(changes[:begin])) == []
+
+
+def test_a_dropped_event_is_a_lost_one_and_leaves_half_a_transfer():
     changes = recorded()
     del changes[updates_of_one_account(changes)[1]]
-    assert check_history(changes, final(recorded())) != []
+    assert kinds_in_history(changes) == {Kind.LOST: 1, Kind.TORN: 1}
 
 
 def test_a_dropped_last_event_of_an_account_is_found():
     changes = recorded()
     del changes[updates_of_one_account(changes)[-1]]
-    assert check_history(changes, final(recorded())) != []
+    assert kinds_in_history(changes) == {Kind.LOST: 1, Kind.TORN: 1}
 
 
 def test_a_doubled_event_is_found():
     changes = recorded()
     changes.append(changes[updates_of_one_account(changes)[-1]])
-    assert any("twice" in problem for problem in check_history(changes, final(recorded())))
+    assert kinds_in_history(changes) == {Kind.DOUBLED: 1}
+
+
+def test_an_event_that_is_published_again_from_another_place_of_the_binlog_is_found():
+    changes = recorded()
+    again = changes[updates_of_one_account(changes)[-1]]
+    changes.append(dataclasses.replace(again, position=(2, 200), transaction="again"))
+    assert kinds_in_history(changes) == {Kind.DOUBLED: 1, Kind.TORN: 1}
+
+
+def test_an_event_from_before_the_start_is_a_doubled_one():
+    changes, begin = recorded(), len(recorded()) - 2
+    problems = check_history([changes[begin - 1], *changes[begin:]], final(changes), final(changes[:begin]))
+    assert counted(problems) == {Kind.DOUBLED: 1}
 
 
 def test_swapped_events_of_one_account_are_found():
     changes = recorded()
     first, second = updates_of_one_account(changes)[1:3]
     changes[first], changes[second] = changes[second], changes[first]
-    assert any("out of order" in problem for problem in check_history(changes, final(recorded())))
+    assert kinds_in_history(changes).keys() == {Kind.ORDER}
+
+
+def test_an_account_that_moves_to_another_partition_is_found():
+    changes = recorded()
+    last = updates_of_one_account(changes)[-1]
+    changes[last] = dataclasses.replace(changes[last], partition=("checking", PARTITIONS))
+    assert kinds_in_history(changes) == {Kind.ORDER: 1}
 
 
 def test_half_a_transaction_is_found():
     changes = recorded()[:-1]
-    assert any("not a whole transfer" in problem for problem in check_history(changes, final(changes)))
+    assert counted(check_history(changes, final(changes))) == {Kind.TORN: 1}
+
+
+def test_half_of_a_transfer_of_nothing_is_found():
+    changes = recorded()
+    half = changes[-2]
+    changes[-2:] = [dataclasses.replace(half, after=(half.before[0], half.after[1]))]
+    assert counted(check_history(changes, final(changes))) == {Kind.TORN: 1}
+
+
+def test_a_row_that_the_table_never_had_is_found():
+    changes = recorded()
+    ghost = dataclasses.replace(changes[-1], position=(1, 1_000_000), after=(1, changes[-1].after[1] + 1), before=(1, 1))
+    assert kinds_in_history([*changes, ghost])[Kind.WRONG] == 1
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_of_planted_defect_is_found_as_what_it_is(kind: Kind):
+    opening = 2 * ACCOUNTS
+    changes = recorded()
+    for seed in range(50):
+        planted, expected = plant(kind, changes[opening:], random.Random(seed))
+        assert kind in expected
+        problems = check_history(planted, final(changes), final(changes[:opening]))
+        assert counted(problems) == expected, list(map(str, problems))
 
 
 def test_each_checkpoint_of_a_correct_stream_passes():
@@ -101,8 +161,8 @@ def test_rows_after_the_checkpoint_do_not_count():
 def test_half_a_transaction_before_a_checkpoint_is_found():
     changes = recorded()
     problems = problems_at_checkpoint(changes[:-1], changes[-1].position[1] + 50)
-    assert any("the sum is" in problem for problem in problems) or changes[-1].after[0] == changes[-1].before[0]
-    assert any("rows of" in problem for problem in problems)
+    assert any("the sum is" in problem.text for problem in problems) or changes[-1].after[0] == changes[-1].before[0]
+    assert any("rows of" in problem.text for problem in problems)
 
 
 def test_a_checkpoint_between_the_halves_of_a_transaction_is_found():
@@ -112,19 +172,19 @@ def test_a_checkpoint_between_the_halves_of_a_transaction_is_found():
 
 def test_a_checkpoint_that_skips_rows_of_a_transaction_is_found():
     ledger = Ledger(CONSTANT)
-    assert any("inside a transaction" in problem for problem in ledger.compare(checkpoint(200, skip_rows=1)))
+    assert any("inside a transaction" in problem.text for problem in ledger.compare(checkpoint(200, skip_rows=1)))
 
 
 def test_a_checkpoint_that_goes_back_is_found():
     ledger = Ledger(CONSTANT)
     assert ledger.compare(checkpoint(500)) == []
-    assert any("went back" in problem for problem in ledger.compare(checkpoint(400)))
+    assert any("went back" in problem.text for problem in ledger.compare(checkpoint(400)))
 
 
 def test_an_event_doubled_behind_a_checkpoint_is_found():
     changes = recorded()
-    changes.append(dataclasses.replace(changes[-1], offset=len(changes)))
-    assert problems_at_checkpoint(changes, changes[-1].position[1] + 50) != []
+    changes.append(dataclasses.replace(changes[updates_of_one_account(changes)[-2]], offset=len(changes)))
+    assert counted(problems_at_checkpoint(changes, changes[-2].position[1] + 50)) == {Kind.DOUBLED: 1}
 
 
 @pytest.mark.parametrize("data, expected", [
@@ -208,6 +268,82 @@ def test_the_proxy_forwards_cuts_and_swallows(stack):
             with pytest.raises(pymysql.err.OperationalError):
                 connection.query("SELECT 1")
         connect().query("SELECT 1")
+
+
+class Echo:
+    """A server that sends back what it gets, behind a proxy."""
+
+    def __enter__(self) -> "Echo":
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.proxy = Proxy(self.listener.getsockname()[1]).__enter__()
+        self.client = socket.create_connection(("127.0.0.1", self.proxy.port))
+        self.client.settimeout(5)
+        self.server, _ = self.listener.accept()
+        threading.Thread(target=self.answer, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.proxy.__exit__()
+        for each in (self.client, self.server, self.listener):
+            each.close()
+
+    def answer(self) -> None:
+        self.heard = b""
+        try:
+            while data := self.server.recv(65536):
+                self.heard += data
+                self.server.sendall(data)
+        except OSError:
+            pass  # the test is over
+
+    def ask(self, data: bytes) -> float:
+        """Seconds until all of it has come back."""
+        began, back = time.monotonic(), b""
+        self.client.sendall(data)
+        while len(back) < len(data):
+            back += self.client.recv(65536)
+        assert back == data
+        return time.monotonic() - began
+
+
+@pytest.mark.parametrize("line, data, seconds", [
+    (Line(), b"x" * 1000, 0), (Line(delay_seconds=0.2), b"x" * 1000, 0.4),
+    (Line(bytes_per_second=10_000, piece_bytes=100), b"x" * 5000, 0.5), (Line(piece_bytes=1), b"x" * 1000, 0),
+])
+def test_the_proxy_makes_a_line_as_slow_as_it_is_told(line: Line, data: bytes, seconds: float):
+    with Echo() as echo:
+        echo.proxy.slow_down(line)
+        assert seconds <= echo.ask(data) < seconds + 2
+
+
+def test_the_proxy_holds_everything_and_lets_it_go_on():
+    with Echo() as echo:
+        echo.proxy.hold()
+        threading.Timer(0.5, echo.proxy.reset).start()
+        assert 0.4 < echo.ask(b"held") < 3
+        assert echo.ask(b"free") < 0.4
+
+
+def test_the_proxy_swallows_one_way_only():
+    with Echo() as echo:
+        echo.ask(b"before")
+        echo.proxy.swallow(SERVER)
+        echo.client.sendall(b"after")
+        wait_until(lambda: echo.heard == b"beforeafter", "the server hears it")
+        echo.client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            echo.client.recv(1)
+
+
+def test_the_proxy_refuses_until_it_is_reset():
+    with Echo() as echo:
+        echo.proxy.refuse()
+        assert echo.client.recv(1) == b""
+        with socket.create_connection(("127.0.0.1", echo.proxy.port), timeout=5) as refused:
+            assert refused.recv(1) == b""
+        echo.proxy.reset()
+        with socket.create_connection(("127.0.0.1", echo.proxy.port), timeout=5):
+            assert echo.listener.accept()
 
 
 def test_configuration_is_written_as_yaml_with_a_line_for_each_value():

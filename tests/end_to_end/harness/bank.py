@@ -18,7 +18,7 @@ CONSTANT = 2 * ACCOUNTS * OPENING_BALANCE
 PAUSE_SECONDS_MAX = 0.06
 
 # How long the server may be away.
-RECONNECT_SECONDS_MAX = 90
+AWAY_SECONDS_MAX = 90
 
 
 def create_tables(stack: Stack, database: str) -> None:
@@ -48,8 +48,10 @@ class Workload:
     """Transfers in several threads until stopped. What was committed only the server knows: a connection may
     be lost between a commit and its answer."""
 
-    def __init__(self, stack: Stack, database: str, seed: int, threads: int = 4) -> None:
-        self.stack, self.database = stack, database
+    def __init__(
+        self, stack: Stack, database: str, seed: int, threads: int = 4, away_seconds_max: float = AWAY_SECONDS_MAX
+    ) -> None:
+        self.stack, self.database, self.away_seconds_max = stack, database, away_seconds_max
         self.stopping = threading.Event()
         self.problems: list[BaseException] = []
         self.answered = [0] * threads
@@ -66,7 +68,7 @@ class Workload:
     def stop(self) -> None:
         self.stopping.set()
         for thread in self.threads:
-            thread.join(RECONNECT_SECONDS_MAX + 30)
+            thread.join(self.away_seconds_max + 30)
 
     def check(self) -> None:
         if self.problems:
@@ -82,8 +84,8 @@ class Workload:
                         self.transfer_until_stopped(number, chance, connection)
                 except (pymysql.err.OperationalError, pymysql.err.InterfaceError, pymysql.err.InternalError, OSError) as error:
                     lost_at = lost_at or time.monotonic()
-                    if time.monotonic() - lost_at > RECONNECT_SECONDS_MAX:
-                        raise AssertionError(f"MySQL stayed away for {RECONNECT_SECONDS_MAX} s") from error
+                    if time.monotonic() - lost_at > self.away_seconds_max:
+                        raise AssertionError(f"MySQL stayed away for {self.away_seconds_max:g} s") from error
                     self.stopping.wait(0.1)
         except BaseException as problem:
             self.problems.append(problem)

@@ -64,13 +64,16 @@ def raw_decoder(topic: str, field: MessageField, data: bytes | None) -> None:
 
 
 class Follower:
-    """Reads topics from their beginning and keeps all it has read, in the order of each partition.
+    """Reads topics from their beginning, or where `begin` says, and keeps all it has read, in the order of each partition.
 
     A topic need not exist yet. Partitions that are added are found.
     """
 
-    def __init__(self, stack: Stack, topics: Iterable[str], decode: Callable[..., Any] | None = None, **settings: Any) -> None:
-        self.stack, self.topics = stack, list(topics)
+    def __init__(
+        self, stack: Stack, topics: Iterable[str], decode: Callable[..., Any] | None = None,
+        begin: dict[tuple[str, int], int] | None = None, **settings: Any,
+    ) -> None:
+        self.stack, self.topics, self.begin = stack, list(topics), begin or {}
         self.decode = decode or AvroDecoder(stack)
         self.consumer = consumer(stack, **settings)
         self.events: list[Event] = []
@@ -98,8 +101,8 @@ class Follower:
             for partition in known[topic].partitions if (topic, partition) not in self.reached
         ]
         if new:
-            self.consumer.incremental_assign([TopicPartition(t, p, OFFSET_BEGINNING) for t, p in new])
-            self.reached.update(dict.fromkeys(new, 0))
+            self.consumer.incremental_assign([TopicPartition(*at, self.begin.get(at, OFFSET_BEGINNING)) for at in new])
+            self.reached.update({at: self.begin.get(at, 0) for at in new})
 
     def step(self, seconds: float = 0.05) -> bool:
         """Takes what has arrived; false if that was nothing."""

@@ -129,14 +129,15 @@ class Stack:
         metadata = self.admin.list_topics(timeout=10).topics.get(topic)
         return sorted(metadata.partitions) if metadata is not None else []
 
-    def end_offsets(self, partitions: list[tuple[str, int]], seconds: float = 10) -> dict[tuple[str, int], int]:
-        """The true ends, aborted and open transactions included. No answer is a KafkaException."""
+    def end_offsets(
+        self, partitions: list[tuple[str, int]], seconds: float = 10,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[tuple[str, int], int]:
+        """The true ends, aborted and open transactions included, unless told otherwise. No answer is a KafkaException."""
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in partitions}
         if not asked:
             return {}
-        answers = self.admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=seconds
-        )
+        answers = self.admin.list_offsets(asked, isolation_level=isolation, request_timeout=seconds)
         ends = {(at.topic, at.partition): future.result().offset for at, future in answers.items()}
         # While a broker shuts down, its answer is no error, but an offset that is none.
         if min(ends.values()) < 0:

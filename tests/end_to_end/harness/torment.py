@@ -1,4 +1,4 @@
-"""Kills the connector and restarts the servers under it, at moments that a seed decides."""
+"""Kills the connector and restarts MySQL under it, at moments that a seed decides."""
 
 import random
 import time
@@ -18,7 +18,6 @@ READY_SECONDS_MAX = 60
 @dataclass(frozen=True)
 class Plan:
     kills: int
-    broker_restarts: int = 0
     mysql_restarts: int = 0
     rotations: int = 0
 
@@ -32,25 +31,20 @@ def torment(stack: Stack, connector: Connector, plan: Plan, chance: random.Rando
         elif action == "rotate":
             stack.sql("FLUSH BINARY LOGS")
         else:
-            restart_server(stack, connector, *action, chance)
+            restart_mysql(stack, connector, action, chance)
     connector.wait_ready(READY_SECONDS_MAX)
 
 
-def shuffled(plan: Plan, chance: random.Random) -> list:
-    """Restarts spread over the run, so that most of the kills find all servers there. At least one of each kind
-    of restart is a SIGKILL, and one of three a SIGTERM."""
-    others = [("kafka", signal(n)) for n in range(plan.broker_restarts)]
-    others += [("mysql", signal(n)) for n in range(plan.mysql_restarts)]
+def shuffled(plan: Plan, chance: random.Random) -> list[str]:
+    """Restarts spread over the run, so that most of the kills find the server there. The first is a SIGKILL, and one of
+    three a SIGTERM."""
+    others = ["TERM" if n % 3 == 1 else "KILL" for n in range(plan.mysql_restarts)]
     others += ["rotate"] * plan.rotations
     chance.shuffle(others)
     actions = ["kill"] * plan.kills
     for number, other in enumerate(others):
         actions.insert((number + 1) * plan.kills // (len(others) + 1) + number, other)
     return actions
-
-
-def signal(number: int) -> str:
-    return "TERM" if number % 3 == 1 else "KILL"
 
 
 def kill_and_start(connector: Connector, chance: random.Random) -> None:
@@ -64,13 +58,13 @@ def kill_and_start(connector: Connector, chance: random.Random) -> None:
     connector.start()
 
 
-def restart_server(stack: Stack, connector: Connector, service: str, signal: str, chance: random.Random) -> None:
+def restart_mysql(stack: Stack, connector: Connector, signal: str, chance: random.Random) -> None:
     """The connector must live through it; in every other case it is killed while the server is away."""
     connector.wait_ready(READY_SECONDS_MAX)
-    stack.stop(service, signal)
+    stack.stop("mysql", signal)
     time.sleep(chance.random() * RUN_SECONDS_MAX)
     if chance.random() < 0.5:
         connector.kill()
         connector.start()
-    stack.start(service)
+    stack.start("mysql")
     connector.wait_ready(READY_SECONDS_MAX)

@@ -3,15 +3,35 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
+import httpx2
 from confluent_kafka import KafkaException
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from .ledger import Ledger, change_of
-from .reader import Follower, json_decoder, state_topic
+from .ledger import Account, Ledger, Problem, State, change_of
+from .reader import AvroDecoder, Follower, json_decoder, state_topic
 from .stack import Stack
 
 PROBLEMS_MAX = 20
-BROKER_AWAY_SECONDS_MAX = 90
+# How long a server may be away.
+AWAY_SECONDS_MAX = 90
+
+
+class PatientDecoder:
+    """The registry may be away when a schema is seen first."""
+
+    def __init__(self, stack: Stack, away_seconds_max: float) -> None:
+        self.decode, self.away_seconds_max = AvroDecoder(stack), away_seconds_max
+
+    def __call__(self, *arguments: Any) -> Any:
+        deadline = time.monotonic() + self.away_seconds_max
+        while True:
+            try:
+                return self.decode(*arguments)
+            except (httpx2.HTTPError, SchemaRegistryError):
+                if time.monotonic() > deadline:
+                    raise
 
 
 class Watcher:
@@ -20,14 +40,19 @@ class Watcher:
 
     Afterwards it reads the state topic to its end: the checkpoint there must cover every row seen before."""
 
-    def __init__(self, stack: Stack, task: str, topics: list[str], constant: int) -> None:
-        self.stack = stack
+    def __init__(
+        self, stack: Stack, task: str, topics: list[str], constant: int,
+        start: dict[Account, State] | None = None, begin: dict[tuple[str, int], int] | None = None,
+        away_seconds_max: float = AWAY_SECONDS_MAX,
+    ) -> None:
+        """From the beginning of the topics; or, where the tables had the content `start`, from the offsets `begin`."""
+        self.stack, self.away_seconds_max = stack, away_seconds_max
         self.state_at = (state_topic(task), 0)
-        self.state = Follower(stack, [state_topic(task)], json_decoder)
-        self.data = Follower(stack, topics)
-        self.ledger = Ledger(constant)
+        self.state = Follower(stack, [state_topic(task)], json_decoder, begin)
+        self.data = Follower(stack, topics, PatientDecoder(stack, away_seconds_max), begin)
+        self.ledger = Ledger(constant, start)
         self.checks = 0
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
         self.failure: BaseException | None = None
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run)
@@ -47,7 +72,7 @@ class Watcher:
         """Fails with what was found wrong so far."""
         if self.failure is not None:
             raise self.failure
-        assert not self.problems, f"after {self.checks} checks:\n" + "\n".join(self.problems)
+        assert not self.problems, f"after {self.checks} checks:\n" + "\n".join(map(str, self.problems))
 
     def run(self) -> None:
         try:
@@ -76,19 +101,19 @@ class Watcher:
     def check_at(self, checkpoint: dict) -> None:
         self.data.look_for_partitions()
         ends = self.until_answered(lambda: self.stack.end_offsets(list(self.data.reached)))
-        self.data.read_to(ends, BROKER_AWAY_SECONDS_MAX)
+        self.data.read_to(ends, self.away_seconds_max)
         for event in self.data.events:
             self.ledger.add(change_of(event))
         self.data.events.clear()
         self.problems += self.ledger.compare(checkpoint)
         ends = self.until_answered(lambda: self.stack.end_offsets([self.state_at]))
-        self.state.read_to(ends, BROKER_AWAY_SECONDS_MAX)
+        self.state.read_to(ends, self.away_seconds_max)
         self.problems += self.ledger.uncovered(self.newest_read() or checkpoint)
         self.checks += 1
 
     def until_answered(self, request: Callable[[], dict]) -> dict:
         """The broker may be away for a while: then there is no answer, so nothing to compare with yet."""
-        deadline = time.monotonic() + BROKER_AWAY_SECONDS_MAX
+        deadline = time.monotonic() + self.away_seconds_max
         while True:
             try:
                 return request()
