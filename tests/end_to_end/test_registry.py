@@ -152,15 +152,14 @@ def test_fault_63_an_id_under_which_the_registry_has_another_schema_is_never_pub
     before = published_up_to(task)
     other = task.stack.registry_get(f"subjects/{task.topic('orders')}-value/versions/latest")["id"]
 
-    def answer(method: str, path: str) -> Answer | None:
+    def replace(method: str, path: str) -> Answer | None:
         if f"{task.topic('customers')}-value/versions" not in path:
             return None
         if method == "POST":
             return 200, {"id": other}
-        latest = task.stack.registry_get(path.partition("/v7/")[2]) if when == "looked_up" else None
-        return latest and (200, {**latest, "id": other})
+        return (200, {**task.stack.registry_get(path.partition("/v7/")[2]), "id": other}) if when == "looked_up" else None
 
-    registry.answer = answer
+    registry.replace = replace
     if when == "looked_up":
         connector.start(ready_within=30)
     task.sql("INSERT INTO customers VALUES (2)")
@@ -176,3 +175,23 @@ def published_up_to(task: Task) -> int:
     """How far the topic of the new table goes; 0 without one."""
     topic = task.topic("customers")
     return task.stack.end_offsets([(topic, 0)])[topic, 0] if task.stack.partitions(topic) else 0
+
+
+def test_fault_63_a_subject_that_another_made_at_the_same_moment_is_used(
+    task: Task, registry: RegistryProxy, connector: Connector
+):
+    """Apicurio refuses one of two that make it at once with 409, though the schema is the same."""
+    follow(task, connector)
+    subject = f"{task.topic('customers')}-value"
+
+    def replace(method: str, path: str) -> Answer | None:
+        if method != "POST" or subject not in path:
+            return None
+        registry.reset()
+        return 409, {"error_code": 409, "message": f"An artifact with ID '{subject}' in group 'null' already exists."}
+
+    registry.replace = replace
+    task.sql("INSERT INTO orders VALUES (2)")
+    new_table(task)
+    check_all_there(task)
+    connector.check_running()

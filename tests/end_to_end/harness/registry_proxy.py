@@ -19,7 +19,8 @@ PASSED_ON = ("accept", "content-type")
 class RegistryProxy:
     """Forwards from a port of its own to the registry at `target`, with a thread for each connection.
 
-    `answer` is asked first, with the method and the path; what it returns is sent in the registry's place."""
+    `answer` is asked first, with the method and the path; what it returns is sent, and the registry gets nothing.
+    `replace` is asked when the registry has answered; what it returns is sent in the place of that."""
 
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target)
@@ -41,17 +42,19 @@ class RegistryProxy:
     def reset(self) -> None:
         """Forwards everything at once, as at the beginning."""
         self.answer: Callable[[str, str], Answer | None] = lambda method, path: None
+        self.replace: Callable[[str, str], Answer | None] = lambda method, path: None
         self.delay_seconds = 0.0
         self.asked: list[tuple[str, str]] = []
 
     def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         self.asked.append((method, path))
         time.sleep(self.delay_seconds)
-        own = self.answer(method, path)
-        if own is not None:
+        if (own := self.answer(method, path)) is not None:
             return own[0], json.dumps(own[1]).encode()
         url = f"{self.target.scheme}://{self.target.netloc}{path}"
         answer = requests.request(method, url, headers=headers, data=body, timeout=30)
+        if (own := self.replace(method, path)) is not None:
+            return own[0], json.dumps(own[1]).encode()
         return answer.status_code, answer.content
 
 
