@@ -93,7 +93,9 @@ class Late:
             self.error_code = self.held.deliver()
 
 
-def test_fault_78_commit_guard_keeps_a_late_commit_from_publishing_half_of_the_next_transaction(bank: Task, proxy: KafkaProxy, say):
+def test_fault_78_commit_guard_keeps_a_late_commit_from_publishing_half_of_the_next_transaction(
+    bank: Task, proxy: KafkaProxy, say
+):
     connector = connector_of(bank, proxy)
     open_accounts(bank.stack, bank.database)
     wait_published(bank, connector)
