@@ -93,7 +93,9 @@ class Late:
             self.error_code = self.held.deliver()
 
 
-def test_commit_guard_keeps_a_late_commit_from_publishing_half_of_the_next_transaction(bank: Task, proxy: KafkaProxy, say):
+def test_fault_78_commit_guard_keeps_a_late_commit_from_publishing_half_of_the_next_transaction(
+    bank: Task, proxy: KafkaProxy, say
+):
     connector = connector_of(bank, proxy)
     open_accounts(bank.stack, bank.database)
     wait_published(bank, connector)
@@ -110,7 +112,7 @@ def test_commit_guard_keeps_a_late_commit_from_publishing_half_of_the_next_trans
     check(bank, proxy, late, say)
 
 
-def test_commit_guard_keeps_a_late_abort_from_losing_half_of_the_next_transaction(bank: Task, proxy: KafkaProxy, say):
+def test_fault_78_commit_guard_keeps_a_late_abort_from_losing_half_of_the_next_transaction(bank: Task, proxy: KafkaProxy, say):
     with Proxy(bank.stack.mysql_port) as mysql:
         connector = connector_of(bank, proxy, port=mysql.port)
         open_accounts(bank.stack, bank.database)
@@ -130,7 +132,7 @@ def test_commit_guard_keeps_a_late_abort_from_losing_half_of_the_next_transactio
 
 
 @pytest.mark.timeout(SLOW_SECONDS + 200)
-def test_commit_guard_keeps_moving_though_a_slow_broker_answers_each_commit_late(bank: Task, proxy: KafkaProxy, say):
+def test_fault_78_commit_guard_keeps_moving_though_a_slow_broker_answers_each_commit_late(bank: Task, proxy: KafkaProxy, say):
     connector = connector_of(bank, proxy)
     open_accounts(bank.stack, bank.database)
     wait_published(bank, connector)

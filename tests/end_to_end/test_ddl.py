@@ -1,8 +1,9 @@
 """Statements that change tables, between rows."""
 
 import pytest
+import requests
 
-from harness.ending import HALTED, ended
+from harness.ending import HALTED, ended, refused
 from harness.reader import Follower
 from harness.task import Task
 
@@ -55,14 +56,36 @@ def test_rows_around_an_alter_are_right_though_it_was_dead_then(orders: Task):
     connector.check_running()
 
 
-def test_a_change_that_readers_could_not_follow_halts_and_names_the_column(orders: Task):
+def test_fault_62_a_change_that_readers_could_not_follow_halts_before_its_first_row_and_names_the_column(orders: Task):
     connector = orders.connectors[0]
     orders.sql("INSERT INTO orders VALUES (1, 'text')")
     orders.sql("TRUNCATE TABLE orders")
     orders.sql("ALTER TABLE orders MODIFY note BIGINT NOT NULL")
-    orders.sql("INSERT INTO orders VALUES (2, 77)")
-    ended(connector, HALTED, "orders", "note")
-    assert [event.value["op"] for event in orders.read("orders", 3)].count("c") == 1
+    with orders.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO orders VALUES (%s, 77)", range(2, 500))
+        connection.commit()
+    ended(connector, HALTED, "orders", "note", "topic_name")
+    ops = [event.value["op"] for event in orders.read("orders", 3)]
+    assert ops.count("c") == 1 and ops.count("t") == 2
+    assert len(versions(orders, "orders", "value")) == 1
+    refused(connector, HALTED, "orders", "note")
+    orders.read("orders", 3)
+
+
+def test_fault_62_a_change_that_the_registry_does_not_allow_halts_before_its_first_row(orders: Task):
+    """Somebody has set another rule for the subject than ours: old readers must be able to read on too."""
+    connector = orders.connectors[0]
+    orders.sql("CREATE TABLE amounts (id INT PRIMARY KEY, amount INT)")
+    orders.sql("INSERT INTO amounts VALUES (1, 1)")
+    orders.read("amounts", 1)
+    subject = f"{orders.topic('amounts')}-value"
+    rule = requests.put(f"{orders.stack.registry}/config/{subject}", json={"compatibility": "FULL"}, timeout=10)
+    rule.raise_for_status()
+    orders.sql("ALTER TABLE amounts MODIFY amount BIGINT")
+    orders.sql("INSERT INTO amounts VALUES (2, 2)")
+    ended(connector, HALTED, "amounts", "topic_name")
+    orders.read("amounts", 1)
+    assert len(versions(orders, "amounts", "value")) == 1
 
 
 def test_a_table_that_is_dropped_and_created_anew_has_its_new_shape(orders: Task):

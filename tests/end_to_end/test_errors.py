@@ -133,18 +133,21 @@ def test_a_halt_is_healed_by_its_remedy_and_nothing_is_lost(orders: Task):
     assert ids_of(orders.read("orders", 1)) == [1]
 
 
-def test_a_statement_in_the_binlog_that_changes_a_selected_table_halts(orders: Task):
+@pytest.mark.parametrize("binlog_format", ["STATEMENT", "MIXED"])
+def test_fault_32_a_statement_in_the_binlog_that_changes_a_selected_table_halts_before_it(orders: Task, binlog_format: str):
     connector = orders.connector().start(ready_within=30)
     with orders.connect() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO orders VALUES (1, '')")
-        cursor.execute("SET SESSION binlog_format = STATEMENT")
+        cursor.execute(f"SET SESSION binlog_format = {binlog_format}")
         cursor.execute("INSERT INTO orders VALUES (2, %s)", (ROW_CANARY,))
-    error, _ = ended(connector, HALTED, "STATEMENT", "orders")
+    orders.sql("INSERT INTO orders VALUES (3, '')")
+    error, _ = ended(connector, HALTED, "STATEMENT", f"{orders.database}.orders", "binlog_format=ROW")
     assert re.search(r"binlog\.\d{6}", error), f"no position in {error!r}"
+    refused(connector, HALTED, "STATEMENT", f"{orders.database}.orders")
     assert ids_of(orders.read("orders", 1)) == [1]
 
 
-def test_a_table_that_is_made_and_filled_by_a_statement_in_the_binlog_halts(orders: Task):
+def test_fault_32_a_table_that_is_made_and_filled_by_a_statement_in_the_binlog_halts(orders: Task):
     connector = orders.connector().start(ready_within=30)
     with orders.connect() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO orders VALUES (1, '')")
@@ -154,7 +157,7 @@ def test_a_table_that_is_made_and_filled_by_a_statement_in_the_binlog_halts(orde
     assert ids_of(orders.read("orders", 1)) == [1]
 
 
-def test_a_statement_that_changes_only_other_tables_stops_nothing(orders: Task):
+def test_fault_32_a_statement_that_changes_only_other_tables_stops_nothing(orders: Task):
     orders.stack.sql("CREATE DATABASE IF NOT EXISTS elsewhere")
     orders.stack.sql("CREATE TABLE IF NOT EXISTS elsewhere.noise (id INT AUTO_INCREMENT PRIMARY KEY, note VARCHAR(50))")
     connector = orders.connector().start(ready_within=30)
@@ -166,7 +169,7 @@ def test_a_statement_that_changes_only_other_tables_stops_nothing(orders: Task):
     connector.check_running()
 
 
-def test_a_second_instance_of_a_task_takes_over_and_the_first_ends_naming_it(orders: Task):
+def test_fault_79_a_second_instance_of_a_task_takes_over_and_the_first_ends_naming_it(orders: Task):
     first = orders.connector("first").start(ready_within=30)
     orders.sql("INSERT INTO orders VALUES (1, '')")
     orders.read("orders", 1)
@@ -193,7 +196,7 @@ def test_an_unknown_option_is_refused():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_within_five_seconds_with_code_0_while_rows_flow(orders: Task, number: int):
+def test_fault_89_a_signal_ends_it_within_five_seconds_with_code_0_while_rows_flow(orders: Task, number: int):
     connector = orders.connector().start(ready_within=30)
     with orders.connect() as connection, connection.cursor() as cursor:
         for row in range(200):
@@ -205,7 +208,7 @@ def test_a_signal_ends_it_within_five_seconds_with_code_0_while_rows_flow(orders
     assert ids_of(orders.read("orders", 200)) == list(range(200))
 
 
-def test_a_signal_ends_an_idle_connector_within_five_seconds_with_code_0(orders: Task):
+def test_fault_89_a_signal_ends_an_idle_connector_within_five_seconds_with_code_0(orders: Task):
     orders.connector().start(ready_within=30).terminate(5)
 
 

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from harness.ending import HALTED, ended
 from harness.reader import read_all
 from harness.replay import check_equals_select
 from harness.task import Task, ids_of
@@ -74,17 +73,3 @@ def test_rotations_between_and_within_kills_cost_no_row(task: Task):
 @pytest.mark.timeout(200)
 def test_the_bank_arrives_once_and_in_order_though_the_connector_is_killed_and_files_rotate(task: Task, say):
     run_bank(task, say, Plan(kills=12, mysql_restarts=1, rotations=4))
-
-
-def test_another_server_behind_the_same_address_halts(task: Task):
-    """Must be the last test of the module: the server has another uuid afterwards."""
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    connector = task.connector().start(ready_within=30)
-    task.sql("INSERT INTO orders VALUES (1)")
-    task.read("orders", 1)
-    task.stack.stop("mysql")
-    (task.stack.mysql_data / "auto.cnf").unlink()
-    task.stack.start("mysql")
-    task.sql("INSERT INTO orders VALUES (2)")
-    ended(connector, HALTED, "server", seconds=60)
-    assert ids_of(task.read("orders", 1)) == [1]

@@ -93,7 +93,7 @@ def test_a_connection_that_carries_nothing_any_more_is_replaced_and_costs_no_row
 
 
 @pytest.mark.parametrize("quiet", ["filtered", "idle"])
-def test_the_checkpoint_moves_when_only_tables_change_that_are_not_selected(orders: Task, quiet: str):
+def test_fault_50_the_checkpoint_moves_when_only_tables_change_that_are_not_selected(orders: Task, quiet: str):
     orders.sql("CREATE TABLE noise (id INT AUTO_INCREMENT PRIMARY KEY)")
     select = {"databases": [orders.database], "exclude_tables": [f"{orders.database}.noise"]}
     orders.connector(select=select, limits={"checkpoint_interval_ms": 500}).start(ready_within=30)
@@ -113,3 +113,39 @@ def test_the_checkpoint_moves_when_only_tables_change_that_are_not_selected(orde
 
     assert (before["file"], before["offset"]) < (file, offset)
     wait_until(moved, lambda: f"the checkpoint {orders.checkpoint()} reaches {file}:{offset}", 15)
+
+
+def test_fault_50_after_nothing_but_empty_and_filtered_transactions_older_binlogs_may_be_purged(orders: Task):
+    stack = orders.stack
+    orders.sql("CREATE TABLE noise (id INT AUTO_INCREMENT PRIMARY KEY)")
+    select = {"databases": [orders.database], "exclude_tables": [f"{orders.database}.noise"]}
+    connector = orders.connector(select=select, limits={"checkpoint_interval_ms": 500}).start(ready_within=30)
+    orders.sql("INSERT INTO orders VALUES (1)")
+    for _ in range(5):
+        orders.sql("INSERT INTO noise VALUES ()")
+        empty_transaction(orders)
+        stack.sql("FLUSH BINARY LOGS")
+    file, _ = stack.binlog_end()
+    executed = stack.variable("gtid_executed")
+
+    def moved() -> bool:
+        position = orders.checkpoint()["position"]
+        covers = stack.sql("SELECT GTID_SUBSET(%s, %s)", executed, position["gtid_set"])[0][0]
+        return covers == 1 and position["file"] >= file
+
+    wait_until(moved, lambda: f"the checkpoint {orders.checkpoint()} reaches {file} and {executed}", 15)
+    connector.kill()
+    stack.sql(f"PURGE BINARY LOGS TO '{file}'")
+    connector.start(ready_within=30)
+    orders.sql("INSERT INTO orders VALUES (2)")
+    assert ids_of(orders.read("orders", 2)) == [1, 2]
+
+
+def empty_transaction(task: Task) -> None:
+    """As a server writes it whose transaction was filtered away, or a clean-up of GTIDs."""
+    number = int(re.search(r"\d+$", task.stack.variable("gtid_executed"))[0]) + 1
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET gtid_next = '{task.stack.variable('server_uuid')}:{number}'")
+        cursor.execute("BEGIN")
+        cursor.execute("COMMIT")
+        cursor.execute("SET gtid_next = AUTOMATIC")

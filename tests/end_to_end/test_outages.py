@@ -58,7 +58,7 @@ def test_a_server_that_goes_and_comes_back_costs_no_row(orders: Task, service: s
     connector.wait_ready(30)
 
 
-def test_without_the_registry_known_tables_go_on_and_a_new_one_waits_for_it(orders: Task):
+def test_fault_63_without_the_registry_known_tables_go_on_and_a_new_one_waits_for_it(orders: Task):
     connector = orders.connector().start(ready_within=30)
     orders.sql("INSERT INTO orders VALUES (1)")
     orders.read("orders", 1)

@@ -52,18 +52,3 @@ def test_a_server_without_binlog_is_refused(orders: Task):
     finally:
         orders.stack.stop("mysql")
         orders.stack.start("mysql", "--log-bin=binlog")
-
-
-def test_a_purged_position_is_never_jumped_over(orders: Task):
-    connector = orders.connector().start(ready_within=30)
-    orders.sql("INSERT INTO orders VALUES (1, '')")
-    orders.read("orders", 1)
-    connector.terminate()
-    orders.sql("INSERT INTO orders VALUES (2, '')")
-    orders.stack.sql("FLUSH BINARY LOGS")
-    orders.stack.sql(f"PURGE BINARY LOGS TO '{orders.stack.binlog_end()[0]}'")
-    orders.sql("INSERT INTO orders VALUES (3, '')")
-    connector.start()
-    assert connector.wait_exit(30) in (REFUSED, HALTED), connector.tail()
-    assert "purged" in connector.stderr()
-    assert ids_of(orders.read("orders", 1)) == [1]

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,6 +149,24 @@ class Stack:
         answer = requests.get(f"{self.registry}/{path}", timeout=10)
         answer.raise_for_status()
         return answer.json()
+
+    def copy_mysql(self, to: pathlib.Path) -> None:
+        """A copy of all its files, for which it must not run."""
+        copy_tree(self.mysql_data, to)
+
+    def put_mysql_back(self, copy: pathlib.Path) -> None:
+        """All its files are those of the copy again; it must not run."""
+        shutil.rmtree(self.mysql_data)
+        copy_tree(copy, self.mysql_data)
+
+    def forget_uuid(self) -> None:
+        """The server, which must not run, has another uuid when it starts, as any other server would."""
+        (self.mysql_data / "auto.cnf").unlink()
+
+
+def copy_tree(source: pathlib.Path, to: pathlib.Path) -> None:
+    """Sparse, as a server's logs are large and empty."""
+    subprocess.run(["cp", "-r", "--sparse=always", source, to], check=True, timeout=60)
 
 
 def parse_env(text: str) -> dict[str, str]:
