@@ -21,6 +21,7 @@ use binlog_bridge_core::value::TypeOptions;
 use crate::registry::Registry;
 use crate::sink::log::{Log, LogError, TopicDescription};
 use crate::sink::topics::{TopicSettings, ensure_topic, find_topic};
+use crate::sink::transactor::Transactor;
 use crate::subjects::{SubjectError, ensure_subject};
 
 /// The tables, topics and schemas that are in use.
@@ -149,7 +150,7 @@ impl<R: Registry> Catalog<R> {
     pub async fn known<L: Log>(
         &mut self,
         table: &TableName,
-        log: &mut L,
+        transactor: &mut Transactor<L>,
         into: (&TopicPartition, &mut Batch),
     ) -> Result<Option<Arc<TablePlan>>, CatalogError> {
         if let Some(prepared) = self.prepared.get(table) {
@@ -157,7 +158,7 @@ impl<R: Registry> Catalog<R> {
         }
         match self.stored.get(table).cloned() {
             None => Ok(None),
-            Some(stored) => Ok(Some(self.plan(stored, log, into).await?)),
+            Some(stored) => Ok(Some(self.plan(stored, transactor, into).await?)),
         }
     }
 
@@ -202,7 +203,7 @@ impl<R: Registry> Catalog<R> {
         &mut self,
         definition: &TableDefinition,
         holds_from: &FileOffset,
-        log: &mut L,
+        transactor: &mut Transactor<L>,
         into: (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
         let stored = self.stored.get(&definition.name);
@@ -213,7 +214,7 @@ impl<R: Registry> Catalog<R> {
             widened: stored.is_some_and(|stored| stored.widened),
             ended: None,
         };
-        self.plan(state, log, into).await
+        self.plan(state, transactor, into).await
     }
 
     /// Makes the plan of a table anew, whose rows come with images that lack columns; it stays so.
@@ -223,7 +224,7 @@ impl<R: Registry> Catalog<R> {
     pub async fn widen<L: Log>(
         &mut self,
         table: &TableName,
-        log: &mut L,
+        transactor: &mut Transactor<L>,
         into: (&TopicPartition, &mut Batch),
     ) -> Result<Option<Arc<TablePlan>>, CatalogError> {
         let Some(stored) = self.stored.get(table).cloned() else {
@@ -234,14 +235,14 @@ impl<R: Registry> Catalog<R> {
             widened: true,
             ..stored
         };
-        Ok(Some(self.plan(widened, log, into).await?))
+        Ok(Some(self.plan(widened, transactor, into).await?))
     }
 
     /// Makes a plan, and records the state that it is made from as it is: a definition that has ended stays ended.
     async fn plan<L: Log>(
         &mut self,
         state: TableState,
-        log: &mut L,
+        transactor: &mut Transactor<L>,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
         let (definition, is_widened) = (&state.definition, state.widened);
@@ -260,7 +261,7 @@ impl<R: Registry> Catalog<R> {
         let (key_schema_id, value_schema_id) = self.register(&shown, is_widened, &topic).await?;
         let partitions = self.settings.partitions_of(&definition.name);
         let partitions = self
-            .topic(&topic, partitions, log, (target, &mut *batch))
+            .topic(&topic, partitions, transactor, (target, &mut *batch))
             .await?;
         let destination = Destination {
             topic,
@@ -286,14 +287,14 @@ impl<R: Registry> Catalog<R> {
     pub async fn transactions<L: Log>(
         &mut self,
         ends: bool,
-        log: &mut L,
+        transactor: &mut Transactor<L>,
         into: (&TopicPartition, &mut Batch),
     ) -> Result<TransactionsTopic, CatalogError> {
         let topic = self.names.transactions();
         let (key, value) = (format!("{topic}-key"), format!("{topic}-value"));
         let key_schema_id = ensure_subject(&*self.registry, &key, TRANSACTIONS_KEY).await?;
         let value_schema_id = ensure_subject(&*self.registry, &value, TRANSACTIONS_VALUE).await?;
-        self.topic(&topic, 1, log, into).await?;
+        self.topic(&topic, 1, transactor, into).await?;
         let target = TopicPartition {
             topic: topic.as_str().into(),
             partition: 0,
@@ -327,6 +328,27 @@ impl<R: Registry> Catalog<R> {
         }
     }
 
+    /// Refuses tables that would share a topic.
+    ///
+    /// # Errors
+    /// [`CatalogError::SharedTopic`]
+    pub fn refuse_shared_topics(&self, tables: &[TableName]) -> Result<(), CatalogError> {
+        let mut owners: BTreeMap<String, &TableName> = BTreeMap::new();
+        for table in tables {
+            let Some(topic) = self.settings.topic_of(&self.names, table) else {
+                continue;
+            };
+            if let Some(other) = owners.insert(comparable(&topic), table) {
+                return Err(CatalogError::SharedTopic {
+                    table: table.clone(),
+                    other: other.clone(),
+                    topic,
+                });
+            }
+        }
+        Ok(())
+    }
+
     async fn register(
         &self,
         definition: &TableDefinition,
@@ -357,17 +379,20 @@ impl<R: Registry> Catalog<R> {
         &mut self,
         topic: &str,
         partitions: i32,
-        log: &mut L,
+        transactor: &mut Transactor<L>,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<i32, CatalogError> {
         if let Some(recorded) = self.topics.get(topic) {
-            let found = find_topic(log, topic).await?;
-            return check_topic(topic, recorded, found);
+            let found = find_topic(transactor.log(), topic).await?;
+            let partitions = check_topic(topic, recorded, found)?;
+            transactor.watch(topic, &recorded.topic_id);
+            return Ok(partitions);
         }
         let found = {
             let new = self.settings.data_topic(topic, partitions);
-            ensure_topic(log, &self.settings, new).await?
+            ensure_topic(transactor.log(), &self.settings, new).await?
         };
+        transactor.watch(topic, &found.id);
         let state = TopicState {
             topic_id: found.id,
             partitions: found.partitions,

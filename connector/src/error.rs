@@ -290,6 +290,8 @@ pub(crate) fn is_unreadable(code: u16, message: &str) -> bool {
         && !says("memory")
 }
 
+const OTHER_TOPIC_REMEDY: &str = "What was published to the topic is gone. Restore it, or start anew: delete the state topic and the task's data topics.";
+
 const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";
 
 const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or go on without them: run `binlog-bridge offsets set oldest` (with the oldest that the server has) or `newest`; consumers find a GAP record in the transactions topic. Keep binlogs longer (binlog_expire_logs_seconds).";
@@ -401,7 +403,13 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
 fn sink(error: &SinkError) -> Verdict {
     match error {
         SinkError::Log(error) => log(error),
-        SinkError::NotCommitted | SinkError::Borrowed { .. } => Verdict::Restart,
+        SinkError::NotCommitted | SinkError::Borrowed { .. } | SinkError::TopicMissing { .. } => {
+            Verdict::Restart
+        }
+        SinkError::TopicReplaced { .. } => halt(OTHER_TOPIC_REMEDY),
+        SinkError::StateCut { topic } => Verdict::Halt(format!(
+            "Somebody deleted records of {topic} (kafka-delete-records, or cleanup.policy=delete): it is to be compacted only. To start anew, delete it together with the task's data topics."
+        )),
         SinkError::HangingTransaction { topic } => Verdict::Halt(format!(
             "Find the hanging transaction with kafka-transactions.sh find-hanging and end it with kafka-transactions.sh abort on topic {topic}, then start again."
         )),
@@ -430,7 +438,10 @@ fn log(error: &LogError) -> Verdict {
             "Check the security.protocol, sasl.* and ssl.* settings in kafka.client.".to_owned(),
         ),
         LogErrorKind::Authorization => Verdict::Credentials(
-            "Grant the Kafka account Create, Describe, Write and Read on the task's topics, and Describe and Write on its transactional id.".to_owned(),
+            "Grant the Kafka account Create and Write on the topics that begin with the task's name, Create, Write and Read on its state topic, and Write on its transactional id (and with standby, Read on the group of the same name).".to_owned(),
+        ),
+        LogErrorKind::InvalidRecord => halt(
+            "Set cleanup.policy=delete on the topic: a compacted one takes no records without a key, which tables without a primary key and TRUNCATE have.",
         ),
         LogErrorKind::TooLarge => halt(
             "Raise max.message.bytes of the topic and message.max.bytes of the brokers to limits.record_bytes_max, or exclude the table with select.exclude_tables.",
@@ -447,6 +458,9 @@ fn catalog(error: &CatalogError) -> Verdict {
         CatalogError::Subject(SubjectError::Incompatible { .. }) => halt(
             "The table changed in a way that readers of the new schema could not read old events. Give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",
         ),
+        CatalogError::Subject(SubjectError::OtherSchema { .. }) => halt(
+            "Make sure that registry.url is that of one registry, not of several with ids of their own, and that its storage is whole; then start again.",
+        ),
         CatalogError::Subject(SubjectError::Unreadable { .. }) => halt(
             "Look at the subject in the registry: something else wrote to it. Give the table another topic with kafka.tables.<table>.topic_name.",
         ),
@@ -456,9 +470,9 @@ fn catalog(error: &CatalogError) -> Verdict {
         CatalogError::SharedTopic { .. } | CatalogError::LongName { .. } => {
             halt("Give one of the tables another topic with kafka.tables.<table>.topic_name.")
         }
-        CatalogError::OtherTopic { .. } | CatalogError::FewerPartitions { .. } => halt(
-            "What was published to the topic is gone. Restore it, or start anew: delete the state topic and the task's data topics.",
-        ),
+        CatalogError::OtherTopic { .. } | CatalogError::FewerPartitions { .. } => {
+            halt(OTHER_TOPIC_REMEDY)
+        }
         CatalogError::Batch(_) => halt("Lower limits.batch_bytes_max."),
     }
 }
@@ -518,6 +532,9 @@ fn start(error: &StartError) -> Verdict {
         ),
         StartError::NothingMissing => halt(
             "Start the task with `binlog-bridge run`, or pass over what follows with `offsets set newest`.",
+        ),
+        StartError::StateLost { .. } => halt(
+            "Restore the state topic. To start anew, delete the task's data topics too; without them it begins at source.start.",
         ),
         StartError::NoCheckpoint { .. } => halt(
             "If the topic is of something else, choose another task name. If it is of this task, its state topic was deleted or emptied: restore it, or delete the task's data topics too to start anew.",

@@ -210,7 +210,7 @@ async fn publish<L: Log, R: Registry>(
     let target = transactor.state_target().clone();
     let mut batch = Batch::default();
     let topic = catalog
-        .transactions(task.transactions, transactor.log(), (&target, &mut batch))
+        .transactions(task.transactions, transactor, (&target, &mut batch))
         .await?;
     push_gap(&topic, &moved.gap, &mut batch)?;
     for table in &moved.ended {

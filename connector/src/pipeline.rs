@@ -12,6 +12,7 @@
 
 mod commit;
 mod event;
+mod idle;
 
 use std::time::Duration;
 
@@ -74,16 +75,21 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) open_bytes: u64,
     /// When it was opened.
     pub(crate) opened_at: Instant,
+    /// When to look around if nothing comes until then.
+    pub(crate) look_at: Instant,
+    /// Tables may have been made or renamed since the last look.
+    pub(crate) has_new_names: bool,
 }
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// Runs until the shutdown is asked for, or an error.
     pub(crate) async fn run(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
         let mut block = EventBlock::default();
+        self.heard();
         loop {
             let has_room = self.batch.bytes() < self.limits.batch_bytes_max;
             let (is_busy, is_waiting) = (self.sink.is_busy(), self.is_waiting());
-            let due_at = self.due_at();
+            let (due_at, look_at, may_look) = (self.due_at(), self.look_at, self.may_look());
             tokio::select! {
                 biased;
                 // 1. A shutdown must not wait for input. Nothing is taken when it wins.
@@ -96,9 +102,12 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     read?;
                     self.block(&block).await?;
                     block.clear();
+                    self.heard();
                 }
                 // 4. A batch that waits for its time, or a Kafka transaction whose time is up.
                 () = tokio::time::sleep_until(due_at), if is_waiting => {}
+                // 5. Nothing has come for a while.
+                () = tokio::time::sleep_until(look_at), if may_look => Box::pin(self.look_around()).await?,
             }
             self.hand_over()?;
         }

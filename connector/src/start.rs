@@ -118,6 +118,12 @@ pub enum StartError {
         "nothing is missing: the server still has all that follows the checkpoint, and going back would publish rows twice"
     )]
     NothingMissing,
+    /// The state of a task that runs is not there any more.
+    #[error("the state topic {topic} was deleted or emptied while the task ran")]
+    StateLost {
+        /// The state topic.
+        topic: String,
+    },
     /// Topics with data, but no checkpoint.
     #[error(
         "topic {topic} holds data, but the state topic has no checkpoint: where to go on is unknown"
@@ -218,33 +224,46 @@ pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), Sta
             recorded: "with GTIDs",
             found: "not ON",
         }),
-        None => {
-            check_file(checkpoint, survey)?;
-            check_not_purged(position, survey)
-        }
-        Some(published) => {
-            let executed: GtidSet = survey.gtid_executed.parse()?;
-            let lost = published.subtract(&executed);
-            if !lost.is_empty() {
-                return Err(StartError::LostTransactions {
-                    lost: lost.to_string(),
-                });
-            }
+        None | Some(_) => {
+            check_history(position, &checkpoint.lineage.first_file, survey)?;
             check_not_purged(position, survey)
         }
     }
 }
 
+/// Checks that a binlog is still the one that was followed up to a position.
+///
+/// # Errors
+/// [`StartError`]
+pub(crate) fn check_history(
+    position: &Position,
+    first_file: &str,
+    survey: &Survey,
+) -> Result<(), StartError> {
+    match position.gtid_set() {
+        None => check_file(position, first_file, survey),
+        Some(published) => {
+            let lost = published.subtract(&survey.gtid_executed.parse()?);
+            if lost.is_empty() {
+                Ok(())
+            } else {
+                Err(StartError::LostTransactions {
+                    lost: lost.to_string(),
+                })
+            }
+        }
+    }
+}
+
 /// Without GTIDs only names of files tell whether the binlog is still the one that was followed.
-fn check_file(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), StartError> {
-    let at = checkpoint.position.at();
+fn check_file(position: &Position, recorded: &str, survey: &Survey) -> Result<(), StartError> {
+    let at = position.at();
     let first = |file: &str| FileOffset {
         file: file.to_owned(),
         offset: 0,
     };
-    let recorded = &checkpoint.lineage.first_file;
     if first(&survey.first_file) < first(recorded) {
-        let (recorded, found) = (recorded.clone(), survey.first_file.clone());
+        let (recorded, found) = (recorded.to_owned(), survey.first_file.clone());
         return Err(StartError::BegunAnew { recorded, found });
     }
     if *at > survey.current {

@@ -41,6 +41,14 @@ pub enum SubjectError {
         /// Which schema, and why.
         cause: String,
     },
+    /// The registry has another schema under the id that it gave.
+    #[error("subject {subject}: the registry gave id {id}, under which it has another schema")]
+    OtherSchema {
+        /// The subject.
+        subject: String,
+        /// The id.
+        id: u32,
+    },
     /// A request to the registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -62,6 +70,23 @@ pub enum Change {
 /// # Errors
 /// See [`SubjectError`].
 pub async fn ensure_subject<R: Registry>(
+    registry: &R,
+    subject: &str,
+    schema: &str,
+) -> Result<u32, SubjectError> {
+    let id = find_or_register(registry, subject, schema).await?;
+    // Readers decode by the id alone: a wrong one makes all that is written with it unreadable, or worse.
+    let stored = registry.schema_by_id(id).await?;
+    match compare(subject, &stored, schema) {
+        Ok(Change::None) => Ok(id),
+        Ok(Change::Compatible) | Err(_) => Err(SubjectError::OtherSchema {
+            subject: subject.to_owned(),
+            id,
+        }),
+    }
+}
+
+async fn find_or_register<R: Registry>(
     registry: &R,
     subject: &str,
     schema: &str,

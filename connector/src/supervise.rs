@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use binlog_bridge_core::avro::TopicNames;
@@ -26,9 +27,10 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Limits, Pipeline};
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
+use crate::sink::log::TopicDescription;
 use crate::sink::log::{Log, LogError};
 use crate::sink::step::SinkSlot;
-use crate::sink::topics::{TopicSettings, ensure_topic};
+use crate::sink::topics::{TopicSettings, ensure_topic, find_topic};
 use crate::sink::transactor::{Mark, SinkError, Transactor};
 use crate::source::{Dump, Survey, check_uuid};
 use crate::start::{Start, StartError, check_server, resume};
@@ -94,6 +96,10 @@ const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// How often a producer may be fenced by nobody, and within which time.
 const FENCED_BY_NOBODY_MAX: usize = 3;
 const FENCED_WINDOW: Duration = Duration::from_secs(600);
+/// How long after it has fenced this one another instance may take to write its owner record.
+const RIVAL_SHOWS_WITHIN: Duration = Duration::from_secs(3);
+/// How long to wait between looks for it.
+const RIVAL_PAUSE: Duration = Duration::from_millis(100);
 /// Source transactions without end that are remembered: a server leaves at most one for each crash.
 const DEAD_REMEMBERED_MAX: usize = 64;
 /// Before the joined bytes of one large event: two images, each as large as a record, and what is around them.
@@ -131,6 +137,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
     let mut fenced = VecDeque::new();
     let mut dead = VecDeque::new();
     let mut was_ready = false;
+    let owned = AtomicBool::new(false);
     let ahead = SharedLookAhead::default();
     while !shutdown.is_asked() {
         let mut run = Run {
@@ -141,6 +148,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
             shutdown,
             dead: &dead,
             ahead: &ahead,
+            owned: &owned,
             ready_since: None,
         };
         let result = tokio::select! {
@@ -162,6 +170,8 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
         if let (Some(turn), Error::Sink(SinkError::TakenOver { .. })) = (&mut *turn, &error) {
             tracing::warn!(%error, "standing by");
             turn.rejoin().await;
+            // Whoever has the turn may take the task from anybody.
+            owned.store(false, Ordering::Relaxed);
             continue;
         }
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
@@ -230,6 +240,8 @@ struct Run<'a, D, L, R> {
     dead: &'a VecDeque<DeadTransaction>,
     /// What was looked at ahead of the stream.
     ahead: &'a SharedLookAhead,
+    /// This process has committed its owner record: the task was its own.
+    owned: &'a AtomicBool,
     ready_since: Option<Instant>,
 }
 
@@ -313,28 +325,62 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             Ok(survey) => survey,
             Err(error) => return Err((error.into(), sink.into_transactor().await.0)),
         };
-        match self.open_stream(dump, &survey, &mut sink, &state).await {
-            Ok(parts) => Ok(parts.into_pipeline(self, sink)),
-            Err(error) => Err((error, sink.into_transactor().await.0)),
+        let parts = match self.open_stream(dump, &survey, &mut sink, &state).await {
+            Ok(parts) => parts,
+            Err(error) => return Err((error, sink.into_transactor().await.0)),
+        };
+        let mut pipeline = parts.into_pipeline(self, sink);
+        match pipeline.refuse_shared_topics().await {
+            Ok(()) => Ok(pipeline),
+            Err(error) => Err((error, pipeline.sink.into_transactor().await.0)),
         }
     }
 
     async fn open_log(&self) -> Result<(Transactor<L>, State), Error> {
         let names = TopicNames::new(&self.task.name);
         let mut log = (self.connections.log)()?;
-        self.ensure_state_topic(&mut log).await?;
+        let found = self.ensure_state_topic(&mut log).await?;
         let instance = &self.task.owner.instance;
         let (mut transactor, state) = Transactor::start(log, &names.state(), instance).await?;
+        transactor.watch(&names.state(), &found.id);
+        if self.owned.load(Ordering::Relaxed) {
+            self.refuse_what_followed(&state)?;
+        }
         if state.checkpoint.is_none() {
             self.refuse_data(&mut transactor, &names).await?;
         }
         Ok((transactor, state))
     }
 
-    async fn ensure_state_topic(&self, log: &mut L) -> Result<(), LogError> {
+    /// The state topic is made at the first start only: where it is gone later, where to go on is unknown.
+    async fn ensure_state_topic(&self, log: &mut L) -> Result<TopicDescription, Error> {
         let topics = &self.task.topics;
-        let new = topics.state_topic(&TopicNames::new(&self.task.name).state());
-        ensure_topic(log, topics, new).await.map(drop)
+        let topic = TopicNames::new(&self.task.name).state();
+        if !self.owned.load(Ordering::Relaxed) {
+            return Ok(ensure_topic(log, topics, topics.state_topic(&topic)).await?);
+        }
+        let found = find_topic(log, &topic).await?;
+        found.ok_or_else(|| StartError::StateLost { topic }.into())
+    }
+
+    /// The task was ours before. Whoever has it now took it from us, though this run has fenced them by its start: they
+    /// go on. And its state was there.
+    fn refuse_what_followed(&self, state: &State) -> Result<(), Error> {
+        if let Some(owner) = &state.owner
+            && owner.command.is_none()
+            && owner.instance != self.task.owner.instance
+        {
+            return Err(SinkError::TakenOver {
+                instance: owner.instance.clone(),
+                started_ts_ms: owner.started_ts_ms,
+            }
+            .into());
+        }
+        if state.checkpoint.is_none() {
+            let topic = TopicNames::new(&self.task.name).state();
+            return Err(StartError::StateLost { topic }.into());
+        }
+        Ok(())
     }
 
     /// Data that was published without a checkpoint: where to go on is unknown.
@@ -383,7 +429,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let transactor = sink.idle().await?;
         let target = transactor.state_target().clone();
         let transactions = catalog
-            .transactions(task.transactions, transactor.log(), (&target, &mut batch))
+            .transactions(task.transactions, transactor, (&target, &mut batch))
             .await?;
         if is_new {
             push_json(&mut batch, &target, &state::checkpoint_key(), &checkpoint)?;
@@ -397,6 +443,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             },
         );
         sink.idle().await?;
+        self.owned.store(true, Ordering::Relaxed);
         verify(&mut dump, &checkpoint, survey).await?;
         let dead = self
             .dead_transactions(&mut dump, &checkpoint, &survey.server_uuid)
@@ -489,6 +536,8 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             last_commit: Instant::now(),
             open_bytes: 0,
             opened_at: Instant::now(),
+            look_at: Instant::now(),
+            has_new_names: false,
         }
     }
 }
@@ -498,6 +547,22 @@ fn published_part(checkpoint: &Checkpoint, selection: &Selection) -> Option<Spli
     let mut split = checkpoint.split.clone()?;
     split.tables.retain(|table| selection.selects(&table.name));
     Some(split)
+}
+
+/// An instance that has just begun fences first, and says who it is a moment later.
+async fn look_for_rival<L: Log>(
+    error: &Error,
+    transactor: &mut Transactor<L>,
+) -> Result<(), SinkError> {
+    let deadline = Instant::now() + RIVAL_SHOWS_WITHIN;
+    loop {
+        transactor.look_for_rival().await?;
+        let is_explained = !error.is_fenced_by_epoch() || transactor.was_given_back();
+        if is_explained || Instant::now() >= deadline {
+            return Ok(());
+        }
+        tokio::time::sleep(RIVAL_PAUSE).await;
+    }
 }
 
 /// The state is borrowed: the next run begins when it was given back.
@@ -527,7 +592,7 @@ async fn judge_fencing<L: Log>(
     if is_final {
         tracing::warn!(%error, "looking whether another instance has taken over, before the task ends");
     }
-    match transactor.look_for_rival().await {
+    match look_for_rival(&error, &mut transactor).await {
         // A command has come and gone.
         Ok(()) if transactor.was_given_back() => return error,
         Ok(()) => {}

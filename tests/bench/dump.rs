@@ -85,6 +85,7 @@ fn settings(arguments: &Arguments) -> DumpSettings {
         server_id: std::process::id(),
         heartbeat_interval: Duration::from_secs(1),
         silence_timeout: Duration::from_secs(10),
+        server_id_taken: std::sync::Arc::default(),
         silences: Arc::default(),
         block_bytes_max: 256 << 10,
         event_bytes_max: 1 << 20,

@@ -287,6 +287,17 @@ impl Dump for SimDump {
         self.request(Step::Survey, "survey", Server::survey).await
     }
 
+    async fn tables(&mut self, databases: &[String]) -> Result<Vec<TableName>, SourceError> {
+        let has_shop = databases.iter().any(|database| database == "shop");
+        let list = move |server: &mut Server| {
+            let names = server.tables.iter().filter(|_| has_shop);
+            names
+                .map(|table| TableName::new("shop", &table.name))
+                .collect()
+        };
+        self.request(Step::Survey, "tables", list).await
+    }
+
     async fn describe(&mut self, table: &TableName) -> Result<Option<Description>, SourceError> {
         let table = table.clone();
         self.request(Step::Definition, "describe", move |server| {

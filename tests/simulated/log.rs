@@ -427,22 +427,35 @@ impl Log for SimLog {
         read.ok_or_else(|| error(operation, LogErrorKind::UnknownTopic))
     }
 
-    async fn describe_topic(&mut self, topic: &str) -> Result<Option<TopicDescription>, LogError> {
+    async fn describe_topics(
+        &mut self,
+        topics: &[String],
+    ) -> Result<Vec<Option<TopicDescription>>, LogError> {
         let describe = |broker: &mut Broker| {
-            let mut all = broker.visible_topics();
-            all.find(|(name, _)| *name == topic)
-                .map(|(_, topic)| TopicDescription {
-                    id: topic.id.clone(),
-                    partitions: i32::try_from(topic.partitions.len()).unwrap(),
-                })
+            let one = |asked: &String| {
+                let mut all = broker.visible_topics();
+                all.find(|(name, _)| *name == asked)
+                    .map(|(_, topic)| TopicDescription {
+                        id: topic.id.clone(),
+                        partitions: i32::try_from(topic.partitions.len()).unwrap(),
+                    })
+            };
+            topics.iter().map(one).collect()
         };
         match self
-            .simple(Step::Describe, "describe_topic", describe)
+            .simple(Step::Describe, "describe_topics", describe)
             .await
         {
-            Err(error) if error.kind == LogErrorKind::UnknownTopic => Ok(None),
+            Err(error) if error.kind == LogErrorKind::UnknownTopic => Ok(vec![None; topics.len()]),
             answer => answer,
         }
+    }
+
+    async fn begin_offset(&mut self, topic: &str) -> Result<i64, LogError> {
+        let operation = "begin_offset";
+        let begin = |broker: &mut Broker| Some(broker.topics.get(topic)?.partitions[0].begin);
+        let begin = self.simple(Step::Read, operation, begin).await?;
+        begin.ok_or_else(|| error(operation, LogErrorKind::UnknownTopic))
     }
 
     async fn create_topic(&mut self, topic: &NewTopic) -> Result<(), LogError> {

@@ -16,6 +16,8 @@ pub struct Topic {
 pub struct Partition {
     /// In the order of their offsets; compaction leaves gaps.
     pub entries: Vec<Entry>,
+    /// The first offset that is left; compaction does not move it.
+    pub begin: i64,
     /// The offset of the next entry.
     pub end: i64,
 }

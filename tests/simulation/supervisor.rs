@@ -30,6 +30,8 @@ fn the_first_transaction_holds_owner_and_checkpoint_before_the_task_is_ready() {
         let mut world = World::calm(true);
         let instance = world.start();
         instance.ready().await;
+        // Until readers see it.
+        milliseconds(1000).await;
         let broker = world.broker();
         let first: Vec<String> = broker
             .records(STATE, 0, 0)

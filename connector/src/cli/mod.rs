@@ -136,7 +136,7 @@ pub fn run(cli: Cli) -> ExitCode {
     logs::start(matches!(cli.command, Command::Demo(_)));
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Run { config } => run::run(&config.path).await,
+            Command::Run { config } => Box::pin(run::run(&config.path)).await,
             Command::Offsets { command } => match command {
                 OffsetsCommand::Show { config } => offsets::show(&config.path).await,
                 OffsetsCommand::Set(arguments) => offsets::set(&arguments).await,

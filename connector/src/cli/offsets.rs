@@ -1,6 +1,7 @@
 //! `offsets`: what the state topic holds, and how a task is moved.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use binlog_bridge_core::avro::TopicNames;
 use binlog_bridge_core::state::{Owner, State};
@@ -84,7 +85,7 @@ pub(super) async fn set(arguments: &SetArguments) -> Result<(), Failure> {
     }
     let mut tries = 1;
     loop {
-        let (dump, registry) = ((connections.dump)(), connections.registry.clone());
+        let (dump, registry) = ((connections.dump)(), Arc::clone(&connections.registry));
         match crate::offsets::set(&task, dump, new_log()?, registry, target).await {
             Ok(moved) => return print(&moved, false),
             Err(error) if error.is_fenced() && tries < TRIES_MAX => {

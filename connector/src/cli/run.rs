@@ -1,7 +1,9 @@
 //! `run`: the task itself.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use binlog_bridge_core::avro::TopicNames;
@@ -15,16 +17,18 @@ use crate::health::Health;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::registry::HttpRegistry;
-use crate::shutdown::{Shutdown, ShutdownTrigger, shutdown};
+use crate::shutdown::{Shutdown, shutdown};
 use crate::sink::kafka::{KafkaLog, queue_for_turn};
 use crate::source::mysql::{DumpSettings, MysqlDump};
 use crate::supervise::{Connections, Halt, NewTurn, Task, supervise};
 
 /// How long the batch at hand may take to be committed once the end is asked for. The default grace of
 /// Kubernetes is 30 s; what is not committed by then is not lost but read again.
-const FINISH_MAX: Duration = Duration::from_secs(4);
+const FINISH_MAX: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(path: &Path) -> Result<(), Failure> {
+    // Before anything answers to anybody: who is told that it runs may want it to end.
+    let asked = signal_to_end();
     let config = super::load(path)?;
     let (trigger, shutdown) = shutdown();
     let work = work(config, Health::starting(), shutdown);
@@ -32,8 +36,10 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     tokio::select! {
         biased;
         result = &mut work => return result,
-        () = asked_to_end(&trigger) => {}
+        () = asked => {}
     }
+    tracing::info!("asked to end");
+    trigger.ask();
     match tokio::time::timeout(FINISH_MAX, work).await {
         Ok(result) => result,
         Err(_) => {
@@ -84,20 +90,16 @@ pub(super) async fn work(
     }
 }
 
-async fn asked_to_end(trigger: &ShutdownTrigger) {
-    signal_to_end().await;
-    tracing::info!("asked to end");
-    trigger.ask();
-}
-
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn signal_to_end() {
+/// From now on SIGTERM and SIGINT do not end the process by themselves; waits for one of them.
+pub(super) fn signal_to_end() -> impl Future<Output = ()> {
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
     let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
@@ -154,9 +156,11 @@ pub(super) fn connections(
     let turn: NewTurn = Box::new(move || queue_for_turn(&member, &state_topic));
     let with_id = |settings: &DumpSettings, server_id: u32| {
         let mut settings = settings.clone();
+        // Two that share an id would throw each other out for ever.
+        let is_taken = settings.server_id_taken.load(Ordering::Relaxed);
         settings.server_id = match server_id {
-            0 => rand::random_range(SERVER_ID_RANDOM_MIN..u32::MAX),
-            chosen => chosen,
+            chosen if chosen != 0 && !is_taken => chosen,
+            _ => rand::random_range(SERVER_ID_RANDOM_MIN..u32::MAX),
         };
         MysqlDump::new(settings)
     };

@@ -293,6 +293,7 @@ fn dump(raw: &RawConfig, environment: Environment<'_>) -> Result<DumpSettings, C
         heartbeat_interval: milliseconds(source.heartbeat_interval_ms),
         silence_timeout: milliseconds(source.silence_timeout_ms),
         silences: std::sync::Arc::default(),
+        server_id_taken: std::sync::Arc::default(),
         block_bytes_max: BLOCK_BYTES_MAX,
         event_bytes_max: event_bytes_max
             .map_err(|_| wrong("limits.event_bytes_max", "is too large"))?,
@@ -398,6 +399,7 @@ fn topics(raw: &RawConfig) -> Result<TopicSettings, ConfigError> {
         count => Ok(i32::from(count)),
     };
     let mut tables = BTreeMap::new();
+    let mut owners = BTreeMap::new();
     for (name, topic) in &raw.kafka.tables {
         let key = format!("kafka.tables.{name}");
         let count = topic
@@ -406,6 +408,14 @@ fn topics(raw: &RawConfig) -> Result<TopicSettings, ConfigError> {
             .transpose()?;
         if let Some(topic) = &topic.topic_name {
             check_topic_name(&key, topic)?;
+            // Kafka refuses names that differ in these two only.
+            if let Some(other) = owners.insert(topic.replace('.', "_"), name) {
+                let key = format!("{key}.topic_name");
+                return Err(wrong(
+                    &key,
+                    format!("'{topic}' is the topic of {other}, too"),
+                ));
+            }
         }
         let topic = TableTopic {
             name: topic.topic_name.clone(),

@@ -60,6 +60,9 @@ fn sink(error: &SinkError) -> &'static str {
         SinkError::TakenOver { .. } => "taken-over",
         SinkError::Borrowed { .. } => "state-borrowed",
         SinkError::State(_) => "state-unreadable",
+        SinkError::StateCut { .. } => "state-cut",
+        SinkError::TopicMissing { .. } => "topic-missing",
+        SinkError::TopicReplaced { .. } => "topic-replaced",
         SinkError::Batch(_) => "batch-too-large",
     }
 }
@@ -70,6 +73,7 @@ fn log(kind: LogErrorKind) -> &'static str {
         LogErrorKind::Authorization => "kafka-right-missing",
         LogErrorKind::UnknownTopic => "topic-missing",
         LogErrorKind::TooLarge => "record-too-large",
+        LogErrorKind::InvalidRecord => "record-refused",
         LogErrorKind::Configuration => "kafka-configuration",
         LogErrorKind::Fenced
         | LogErrorKind::Fatal
@@ -85,6 +89,7 @@ fn catalog(error: &CatalogError) -> &'static str {
         CatalogError::Subject(SubjectError::Registry(_)) => "registry",
         CatalogError::Subject(SubjectError::Incompatible { .. }) => "schema-incompatible",
         CatalogError::Subject(SubjectError::Unreadable { .. }) => "subject-unreadable",
+        CatalogError::Subject(SubjectError::OtherSchema { .. }) => "schema-id-wrong",
         CatalogError::Definition(_) => "definition-unproven",
         CatalogError::Plan(_) | CatalogError::Schema { .. } => "schema-impossible",
         CatalogError::SharedTopic { .. } | CatalogError::LongName { .. } => "topic-name",
@@ -109,7 +114,7 @@ fn start(error: &StartError) -> &'static str {
         StartError::LostTransactions { .. } => "transactions-lost",
         StartError::OtherServer { .. } => "another-server",
         StartError::GtidMode { .. } => "gtid-mode-changed",
-        StartError::NoCheckpoint { .. } => "checkpoint-missing",
+        StartError::NoCheckpoint { .. } | StartError::StateLost { .. } => "checkpoint-missing",
         StartError::NothingPublished => "nothing-published",
         StartError::NothingMissing => "nothing-missing",
     }

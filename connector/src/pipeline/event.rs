@@ -79,8 +79,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let transactor = self.sink.idle().await?;
         let target = transactor.state_target().clone();
         let into = (&target, &mut self.batch);
-        let log = transactor.log();
-        let Some(widened) = self.catalog.widen(plan.name(), log, into).await? else {
+        let Some(widened) = self.catalog.widen(plan.name(), transactor, into).await? else {
             return Ok(plan);
         };
         self.tables.replace(table_id, Arc::clone(&widened));
@@ -111,7 +110,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let into = (&target, &mut self.batch);
         let plan = self
             .catalog
-            .prepare(&definition, &first, transactor.log(), into)
+            .prepare(&definition, &first, transactor, into)
             .await?;
         self.tables.install(event, plan);
         Ok(())
@@ -181,6 +180,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// A statement may have changed definitions: none that it may touch is relied on behind it.
     async fn end_definitions(&mut self, statement: &Statement<'_>) -> Result<(), Error> {
         self.tables.end_versions();
+        self.has_new_names = true;
         let target = self.sink.idle().await?.state_target().clone();
         let into = (&target, &mut self.batch);
         let at = self.decoder.at();
@@ -228,7 +228,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let transactor = self.sink.idle().await?;
         let target = transactor.state_target().clone();
         let into = (&target, &mut self.batch);
-        let Some(plan) = self.catalog.known(table, transactor.log(), into).await? else {
+        let Some(plan) = self.catalog.known(table, transactor, into).await? else {
             return Ok(());
         };
         let at = self.decoder.at();

@@ -40,6 +40,9 @@ pub trait Log: Send + 'static {
         isolation: Isolation,
     ) -> impl Future<Output = Result<i64, LogError>> + Send;
 
+    /// The first offset that a topic's partition 0 still has. Compaction does not move it; deletion does.
+    fn begin_offset(&mut self, topic: &str) -> impl Future<Output = Result<i64, LogError>> + Send;
+
     /// Reads committed records of a topic's partition 0, from an offset up to its last stable offset.
     fn read_committed(
         &mut self,
@@ -47,11 +50,20 @@ pub trait Log: Send + 'static {
         from: i64,
     ) -> impl Future<Output = Result<CommittedRecords, LogError>> + Send;
 
-    /// What the cluster says of a topic; `None` if there is none of that name.
+    /// What the cluster says of each topic, in the order asked for; `None` if there is none of that name.
+    fn describe_topics(
+        &mut self,
+        topics: &[String],
+    ) -> impl Future<Output = Result<Vec<Option<TopicDescription>>, LogError>> + Send;
+
+    /// What the cluster says of one topic.
     fn describe_topic(
         &mut self,
         topic: &str,
-    ) -> impl Future<Output = Result<Option<TopicDescription>, LogError>> + Send;
+    ) -> impl Future<Output = Result<Option<TopicDescription>, LogError>> + Send {
+        let topics = [topic.to_owned()];
+        async move { Ok(self.describe_topics(&topics).await?.pop().flatten()) }
+    }
 
     /// Makes a topic. `Ok` as well if it exists by now; who needs certainty describes it.
     fn create_topic(
@@ -151,6 +163,8 @@ pub enum LogErrorKind {
     UnknownTopic,
     /// A record is larger than the cluster takes.
     TooLarge,
+    /// The topic's settings refuse a record: one without a key in a compacted topic.
+    InvalidRecord,
     /// The client refused its configuration.
     Configuration,
     /// Anything else.

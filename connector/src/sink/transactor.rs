@@ -5,6 +5,8 @@
 //! producer is used again only after a certain commit. After any other it is dropped, a new one is made
 //! (its epoch makes whatever is late harmless), and the state topic says what happened (I2, I3, I5).
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use binlog_bridge_core::encode::{ArenaFull, Batch, TopicPartition};
@@ -27,6 +29,9 @@ const COMMITS_BETWEEN_LOOKS: u32 = 1000;
 const COMMAND_MAX: Duration = Duration::from_secs(15);
 /// How long to wait between looks whether it has.
 const COMMAND_PAUSE: Duration = Duration::from_millis(200);
+/// Between two looks whether topics are still those that they were. A topic that somebody makes anew takes no row that
+/// is committed later than this.
+const TOPICS_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Unknown commits in a row after which the broker is called slow.
 const UNKNOWN_IN_A_ROW_WARN: u32 = 3;
 
@@ -45,6 +50,11 @@ pub struct Transactor<L> {
     rival: Option<Owner>,
     /// The task was given back by whoever owned it meanwhile.
     was_given_back: bool,
+    /// The id of each topic that is written to.
+    watched: BTreeMap<String, String>,
+    /// Topics that were written to since the last look at their ids.
+    written: BTreeSet<Arc<str>>,
+    looked_at_topics: Option<Instant>,
 }
 
 /// The record of the state topic whose presence proves that a transaction was committed.
@@ -91,6 +101,30 @@ pub enum SinkError {
         instance: String,
         /// When it started.
         started_ts_ms: i64,
+    },
+    /// A topic was deleted while it was written to.
+    #[error("kafka: topic {topic} is gone")]
+    TopicMissing {
+        /// The topic.
+        topic: String,
+    },
+    /// A topic was deleted and made again while it was written to.
+    #[error(
+        "topic {topic} is not the one that was published to: its id was {recorded} and is {found}"
+    )]
+    TopicReplaced {
+        /// The topic.
+        topic: String,
+        /// Its id before.
+        recorded: String,
+        /// Its id now.
+        found: String,
+    },
+    /// Records of the state were deleted.
+    #[error("the beginning of the state topic {topic} was deleted")]
+    StateCut {
+        /// The state topic.
+        topic: String,
     },
     /// A command changes the state, and gives the task back.
     #[error("kafka: `binlog-bridge {command}` has borrowed the state of the task")]
@@ -158,12 +192,19 @@ impl<L: Log> Transactor<L> {
             unknown_in_a_row: 0,
             rival: None,
             was_given_back: false,
+            watched: BTreeMap::new(),
+            written: BTreeSet::new(),
+            looked_at_topics: None,
         }
     }
 
     /// The state from its beginning. Whoever owned the task before is fenced.
     async fn read_all(&mut self) -> Result<State, SinkError> {
         self.next_offset = 0;
+        let topic = self.state.topic.to_string();
+        if self.log.begin_offset(&topic).await? > 0 {
+            return Err(SinkError::StateCut { topic });
+        }
         let mut found = State::default();
         for (key, value) in self.read_state().await? {
             found.apply(&key, value.as_deref())?;
@@ -171,6 +212,11 @@ impl<L: Log> Transactor<L> {
         self.rival = None;
         self.was_given_back = false;
         Ok(found)
+    }
+
+    /// From now on the topic must have this id whenever a transaction with records for it is committed.
+    pub fn watch(&mut self, topic: &str, id: &str) {
+        self.watched.insert(topic.to_owned(), id.to_owned());
     }
 
     /// The log, for topic requests between transactions.
@@ -197,7 +243,48 @@ impl<L: Log> Transactor<L> {
             self.log.begin().await?;
             self.is_open = true;
         }
-        Ok(self.log.append(batch).await?)
+        let batch = self.log.append(batch).await?;
+        for (to, arena) in batch.arenas() {
+            if !arena.records().is_empty() && !self.written.contains(&to.topic) {
+                self.written.insert(Arc::clone(&to.topic));
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Now and then, before a commit: a topic that was deleted and made again takes records like the one of before, and
+    /// nobody would know what is missing in it.
+    async fn look_at_topics(&mut self) -> Result<(), SinkError> {
+        let is_fresh = |at: Instant| at.elapsed() < TOPICS_LOOK_INTERVAL;
+        if self.looked_at_topics.is_some_and(is_fresh) {
+            return Ok(());
+        }
+        let written = std::mem::take(&mut self.written);
+        let is_watched = |topic: &&Arc<str>| self.watched.contains_key(&***topic);
+        let topics: Vec<String> = written
+            .iter()
+            .filter(is_watched)
+            .map(ToString::to_string)
+            .collect();
+        let described = self.log.describe_topics(&topics).await?;
+        for (topic, found) in topics.into_iter().zip(described) {
+            let Some(found) = found else {
+                // A broker that has just begun may not know it for a moment: the next run looks again.
+                return Err(SinkError::TopicMissing { topic });
+            };
+            if let Some(recorded) = self.watched.get(&topic)
+                && *recorded != found.id
+            {
+                let recorded = recorded.clone();
+                return Err(SinkError::TopicReplaced {
+                    topic,
+                    recorded,
+                    found: found.id,
+                });
+            }
+        }
+        self.looked_at_topics = Some(Instant::now());
+        Ok(())
     }
 
     /// Appends the last part, with the mark as its last record, and commits.
@@ -212,6 +299,7 @@ impl<L: Log> Transactor<L> {
         let end = self.look_at_end().await?;
         batch.push(&self.state, Some(mark.key.as_bytes()), Some(&mark.value))?;
         let batch = self.append(batch).await?;
+        self.look_at_topics().await?;
         let answer = self.log.commit().await;
         self.is_open = false;
         // A new producer would fence the one that fenced this one: first the owner record has its say.
@@ -344,6 +432,9 @@ impl<L: Log> Transactor<L> {
             .log
             .end_offset(&topic, Isolation::ReadUncommitted)
             .await?;
+        if self.next_offset >= end {
+            return Ok(Vec::new());
+        }
         let deadline = Instant::now() + STATE_READ_MAX;
         let mut records = Vec::new();
         let mut is_told = false;

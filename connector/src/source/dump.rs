@@ -14,6 +14,12 @@ pub trait Dump: Send + 'static {
     /// What the server says of itself now. Works whether or not the dump is open.
     fn survey(&mut self) -> impl Future<Output = Result<Survey, SourceError>> + Send;
 
+    /// The tables of databases, without views. Works whether or not the dump is open.
+    fn tables(
+        &mut self,
+        databases: &[String],
+    ) -> impl Future<Output = Result<Vec<TableName>, SourceError>> + Send;
+
     /// A table as it is now, and where the binlog ended after that was asked; `None` if there is no such table. Works
     /// whether or not the dump is open.
     fn describe(

@@ -67,6 +67,22 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// True if the server ended a dump since another replica came with its id.
+    pub(crate) fn is_server_id_taken(&self) -> bool {
+        match self {
+            Self::Server {
+                code: 1236,
+                message,
+            } => {
+                let message = message.to_ascii_lowercase();
+                message.contains("same server_uuid") || message.contains("same server_id")
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The server's number for a syntax error.
 pub(super) const SYNTAX_ERROR: u16 = 1064;
 

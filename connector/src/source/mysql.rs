@@ -3,6 +3,7 @@
 //! The client library hands over events one by one, without checksum and out of their packet; here they are put
 //! together again as the server sent them, so that the decoder can verify every byte itself.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub struct DumpSettings {
     pub source: SourceSettings,
     /// Under which id we register as a replica; no other replica may have it.
     pub server_id: u32,
+    /// Another replica has that id; shared by all dumps of a task.
+    pub server_id_taken: Arc<AtomicBool>,
     /// How often the server is to send a heartbeat when it has nothing else.
     pub heartbeat_interval: Duration,
     /// A connection that sends nothing for so long is broken.
@@ -38,6 +41,8 @@ pub struct DumpSettings {
     pub event_bytes_max: usize,
 }
 
+/// The server's number for a database that does not exist.
+const UNKNOWN_DATABASE: u16 = 1049;
 /// How long a silence is remembered.
 const SILENCES_REMEMBERED: Duration = Duration::from_secs(600);
 /// Patience grows to so many times its double: 32 times.
@@ -147,7 +152,19 @@ impl MysqlDump {
     fn sort(&self, item: Option<mysql_async::Result<Event>>) -> Result<Event, SourceError> {
         match item {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(self.place.sort(error)),
+            Some(Err(error)) => {
+                let error = self.place.sort(error);
+                if error.is_server_id_taken()
+                    && !self.settings.server_id_taken.swap(true, Ordering::Relaxed)
+                {
+                    let server_id = self.settings.server_id;
+                    tracing::warn!(
+                        server_id,
+                        "another replica has this server id, and the server ended our dump: from now on a random one is used; if source.server_id is set, remove it or choose another"
+                    );
+                }
+                Err(error)
+            }
             None => Err(self.place.unreachable("the server ended the dump")),
         }
     }
@@ -231,6 +248,25 @@ impl Dump for MysqlDump {
             }
         }
         Ok(survey)
+    }
+
+    async fn tables(&mut self, databases: &[String]) -> Result<Vec<TableName>, SourceError> {
+        let mut client = SourceClient::connect(&self.settings.source).await?;
+        let mut all = Vec::new();
+        for database in databases {
+            match client.tables(database).await {
+                Ok(tables) => {
+                    all.extend(tables.iter().map(|table| TableName::new(database, table)));
+                }
+                // Dropped by now.
+                Err(SourceError::Server {
+                    code: UNKNOWN_DATABASE,
+                    ..
+                }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
     }
 
     async fn describe(&mut self, table: &TableName) -> Result<Option<Description>, SourceError> {

@@ -119,6 +119,7 @@ fn dump_settings() -> DumpSettings {
     DumpSettings {
         source: settings(),
         server_id: NEXT.fetch_add(1, Ordering::Relaxed),
+        server_id_taken: Arc::default(),
         heartbeat_interval: Duration::from_millis(100),
         silence_timeout: Duration::from_secs(30),
         silences: Arc::new(Mutex::new(Vec::new())),

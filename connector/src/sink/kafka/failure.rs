@@ -97,6 +97,7 @@ pub(in crate::sink) fn kind_of_cause(code: Code) -> LogErrorKind {
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
             LogErrorKind::TooLarge
         }
+        Code::InvalidRecord => LogErrorKind::InvalidRecord,
         Code::InvalidConfig
         | Code::InvalidTransactionTimeout
         | Code::InvalidArgument

@@ -79,10 +79,12 @@ pub struct KafkaLog {
     /// Disconnected once the thread has dropped its clients.
     ended: mpsc::Receiver<()>,
     stopped: Arc<AtomicBool>,
+    /// How long a step may take; the client's own time-outs end before.
+    step_max: Duration,
 }
 
 /// How long dropping a [`KafkaLog`] waits for its thread.
-const END_WITHIN: Duration = Duration::from_secs(2);
+const END_WITHIN: Duration = Duration::from_secs(1);
 
 impl KafkaLog {
     /// Starts the thread. Nothing is connected before the first step.
@@ -90,6 +92,8 @@ impl KafkaLog {
     /// # Errors
     /// If the system gives no thread.
     pub fn new(settings: KafkaSettings) -> Result<KafkaLog, LogError> {
+        let time_out_ms = settings.transaction_timeout_ms + settings.request_timeout_ms;
+        let step_max = 2 * Duration::from_millis(u64::from(time_out_ms));
         let (steps, receiver) = mpsc::channel::<Step>();
         let (ended_sender, ended) = mpsc::channel();
         let stopped = Arc::new(AtomicBool::new(false));
@@ -110,6 +114,7 @@ impl KafkaLog {
             thread: Some(thread),
             ended,
             stopped,
+            step_max,
         })
     }
 
@@ -133,7 +138,18 @@ impl KafkaLog {
             .ok_or_else(gone)?
             .send(step)
             .map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())
+        match tokio::time::timeout(self.step_max, answered).await {
+            Ok(answer) => answer.map_err(|_| gone()),
+            Err(_) => {
+                // Nothing more is asked of it: the next run has a client of its own.
+                self.steps = None;
+                Err(LogError {
+                    operation,
+                    kind: LogErrorKind::Unreachable,
+                    message: "the Kafka client does not come back".to_owned(),
+                })
+            }
+        }
     }
 }
 
@@ -202,12 +218,21 @@ impl Log for KafkaLog {
         .await?
     }
 
-    async fn describe_topic(&mut self, topic: &str) -> Result<Option<TopicDescription>, LogError> {
-        let topic = topic.to_owned();
-        self.step("describe_topic", move |worker| {
-            worker.describe_topic(&topic)
+    async fn describe_topics(
+        &mut self,
+        topics: &[String],
+    ) -> Result<Vec<Option<TopicDescription>>, LogError> {
+        let topics = topics.to_vec();
+        self.step("describe_topics", move |worker| {
+            worker.describe_topics(&topics)
         })
         .await?
+    }
+
+    async fn begin_offset(&mut self, topic: &str) -> Result<i64, LogError> {
+        let topic = topic.to_owned();
+        self.step("begin_offset", move |worker| worker.begin_offset(&topic))
+            .await?
     }
 
     async fn create_topic(&mut self, topic: &NewTopic) -> Result<(), LogError> {

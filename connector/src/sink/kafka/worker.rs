@@ -184,12 +184,18 @@ impl Worker {
         read.map_err(|failure| handle.context().explain(failure).at(operation))
     }
 
-    pub(super) fn describe_topic(
+    pub(super) fn describe_topics(
         &mut self,
-        topic: &str,
-    ) -> Result<Option<TopicDescription>, LogError> {
-        self.ask("describe_topic", |handle, within| {
-            native::describe_topic(handle, topic, within)
+        topics: &[String],
+    ) -> Result<Vec<Option<TopicDescription>>, LogError> {
+        self.ask("describe_topics", |handle, within| {
+            native::describe_topics(handle, topics, within)
+        })
+    }
+
+    pub(super) fn begin_offset(&mut self, topic: &str) -> Result<i64, LogError> {
+        self.ask("begin_offset", |handle, within| {
+            native::begin_offset(handle, topic, within)
         })
     }
 
@@ -197,8 +203,8 @@ impl Worker {
         self.ask("create_topic", |handle, within| {
             native::create_topic(handle, topic, within)?;
             // The controller has made it; a broker may not know for a moment.
-            let asked = Instant::now();
-            while native::describe_topic(handle, &topic.name, within)?.is_none()
+            let (asked, names) = (Instant::now(), [topic.name.clone()]);
+            while native::describe_topics(handle, &names, within)? == [None]
                 && asked.elapsed() < TOPIC_VISIBLE_WITHIN
             {
                 std::thread::sleep(SLICE);

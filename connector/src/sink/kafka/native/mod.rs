@@ -31,8 +31,9 @@ use rdkafka::types::RDKafkaType;
 
 use self::end_txn::watch_end_txn;
 pub(super) use self::producer::Producer;
+pub(super) use self::reads::begin_offset;
 pub(in crate::sink) use self::reads::{Fetch, Fetched, From, end_offsets};
-pub(super) use self::topics::{create_topic, describe_topic};
+pub(super) use self::topics::{create_topic, describe_topics};
 use super::client::{Context, without_secrets};
 use super::failure::Failure;
 
@@ -90,8 +91,8 @@ impl Handle {
         self.client.context()
     }
 
-    /// Passes on all that the client has to say. Returns the code of the first delivery that failed.
-    pub(in crate::sink) fn serve(&self) -> Option<Code> {
+    /// Passes on all that the client has to say. Returns the code of the first delivery that failed, and its topic.
+    pub(in crate::sink) fn serve(&self) -> Option<(Code, String)> {
         let mut failed = None;
         while let Some(event) = self.events.pop(0) {
             match event.kind() {
@@ -196,13 +197,14 @@ impl Event {
         unsafe { sys::rd_kafka_event_type(self.0.as_ptr()) }
     }
 
-    fn first_failed_delivery(&self) -> Option<Code> {
+    fn first_failed_delivery(&self) -> Option<(Code, String)> {
         let mut first = None;
-        // SAFETY: the event is alive, and its messages live as long.
+        // SAFETY: the event is alive, and its messages live as long; each has a topic.
         unsafe {
             while let Some(message) = sys::rd_kafka_event_message_next(self.0.as_ptr()).as_ref() {
-                if message.err != OK {
-                    first = first.or(Some(message.err.into()));
+                if message.err != OK && first.is_none() {
+                    let topic = text(sys::rd_kafka_topic_name(message.rkt));
+                    first = Some((message.err.into(), topic));
                 }
             }
         }

@@ -151,6 +151,10 @@ impl Producer {
             if delivered {
                 return Ok(());
             }
+            // Waiting on would not help.
+            if self.handle.context().refused_credentials() {
+                return Err(Failure::timed_out("records were not delivered"));
+            }
             patience.check()?;
         }
     }
@@ -165,10 +169,28 @@ impl Producer {
                     Err(self.handle.or_fatal(lost))
                 }
             },
-            Some(code) => Err(self.handle.or_fatal(Failure {
-                requires_abort: true,
-                ..Failure::new(code, "a record was not delivered")
-            })),
+            Some((code, topic)) => {
+                let message = format!("a record for topic {topic} was not delivered");
+                Err(self.handle.or_fatal(self.cause(Failure {
+                    requires_abort: true,
+                    ..Failure::new(code, message)
+                })))
+            }
+        }
+    }
+
+    /// Once the transaction has failed, its records are purged, and their reports say no more than that. Why it failed
+    /// the client says when it is asked to begin another: it does not do that.
+    fn cause(&self, failure: Failure) -> Failure {
+        if !matches!(failure.code, Code::PurgeQueue | Code::PurgeInflight) {
+            return failure;
+        }
+        match self.begin() {
+            Err(cause) if cause.requires_abort || cause.fatal => Failure {
+                message: format!("{}: {}", failure.message, cause.message),
+                ..cause
+            },
+            Ok(()) | Err(_) => failure,
         }
     }
 

@@ -156,10 +156,36 @@ impl Drop for Message {
     }
 }
 
+/// The first offset that a topic's partition 0 still has.
+pub(in crate::sink::kafka) fn begin_offset(
+    handle: &Handle,
+    topic: &str,
+    wait: Duration,
+) -> Result<i64, Failure> {
+    let found = offsets_for_times(handle, &[(topic, 0)], BEGINNING, wait)?;
+    found
+        .first()
+        .copied()
+        .ok_or_else(|| Failure::new(Code::UnknownPartition, format!("{topic} has no beginning")))
+}
+
 /// The ends of partitions as the client's isolation level sees them, in the order asked for.
 pub(in crate::sink) fn end_offsets(
     handle: &Handle,
     partitions: &[(&str, i32)],
+    wait: Duration,
+) -> Result<Vec<i64>, Failure> {
+    offsets_for_times(handle, partitions, END, wait)
+}
+
+/// In requests for the offset of a time, these stand for the two ends of a partition.
+const BEGINNING: i64 = -2;
+const END: i64 = -1;
+
+fn offsets_for_times(
+    handle: &Handle,
+    partitions: &[(&str, i32)],
+    time: i64,
     wait: Duration,
 ) -> Result<Vec<i64>, Failure> {
     if partitions.is_empty() {
@@ -167,8 +193,8 @@ pub(in crate::sink) fn end_offsets(
     }
     let mut list = Partitions::new(partitions.len())?;
     for (topic, partition) in partitions {
-        // In this request the offset stands for a time, and the time -1 for the end.
-        list.add(topic, *partition, -1)?;
+        // In this request the offset stands for a time.
+        list.add(topic, *partition, time)?;
     }
     // SAFETY: client and list are alive.
     let code =

@@ -12,36 +12,64 @@ use super::{
 };
 use crate::sink::log::{NewTopic, TopicDescription};
 
-/// What the cluster says of a topic, its id included; `None` if there is none of that name.
-pub(in crate::sink::kafka) fn describe_topic(
+/// What the cluster says of each topic, its id included; `None` if there is none of that name.
+pub(in crate::sink::kafka) fn describe_topics(
     handle: &Handle,
-    name: &str,
+    names: &[String],
     wait: Duration,
-) -> Result<Option<TopicDescription>, Failure> {
-    let name_c = c_string(name)?;
+) -> Result<Vec<Option<TopicDescription>>, Failure> {
+    let names_c: Vec<_> = names
+        .iter()
+        .map(|name| c_string(name))
+        .collect::<Result<_, _>>()?;
     let event = admin_request(handle, wait, |options, queue| {
-        let mut names = [name_c.as_ptr()];
+        let mut pointers: Vec<_> = names_c.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: the request copies names, collection and options, which are all alive here.
         unsafe {
             let topics =
-                sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+                sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             sys::rd_kafka_DescribeTopics(handle.raw(), topics, options, queue);
             sys::rd_kafka_TopicCollection_destroy(topics);
         }
         Ok(())
     })?;
-    // SAFETY: everything read here belongs to the event, which is alive until the end of the function.
-    unsafe {
+    // SAFETY: everything read here belongs to the event, which is alive until the end of the function; the result has
+    // `count` topics.
+    let topics = unsafe {
         let result = sys::rd_kafka_event_DescribeTopics_result(event.0.as_ptr());
         if result.is_null() {
             return Err(Failure::new(Code::Fail, "another answer than asked for"));
         }
         let mut count = 0;
         let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-        if count == 0 || topics.is_null() {
-            return Err(Failure::new(Code::Fail, "an empty answer"));
+        if count != names.len() || topics.is_null() {
+            return Err(Failure::new(
+                Code::Fail,
+                "an answer for other topics than asked for",
+            ));
         }
-        let topic = *topics;
+        std::slice::from_raw_parts(topics, count)
+    };
+    // SAFETY: as above.
+    let described = |(topic, name): (&*const _, &String)| unsafe { describe(*topic, name) };
+    topics.iter().zip(names).map(described).collect()
+}
+
+/// # Safety
+/// The topic belongs to an answer that is alive.
+unsafe fn describe(
+    topic: *const sys::rd_kafka_TopicDescription_t,
+    name: &str,
+) -> Result<Option<TopicDescription>, Failure> {
+    // SAFETY: the caller's promise; the texts live as long as the topic.
+    unsafe {
+        let answered = text(sys::rd_kafka_TopicDescription_name(topic));
+        if answered != name {
+            return Err(Failure::new(
+                Code::Fail,
+                format!("an answer for {answered} instead of {name}"),
+            ));
+        }
         let error = sys::rd_kafka_TopicDescription_error(topic);
         match Code::from(sys::rd_kafka_error_code(error)) {
             Code::NoError => {}
