@@ -102,7 +102,10 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     read?;
                     self.block(&block).await?;
                     block.clear();
-                    self.heard();
+                    // Not a heartbeat.
+                    if self.has_news() {
+                        self.heard();
+                    }
                 }
                 // 4. A batch that waits for its time, or a Kafka transaction whose time is up.
                 () = tokio::time::sleep_until(due_at), if is_waiting => {}

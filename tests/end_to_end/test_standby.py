@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from harness.connector import Connector
-from harness.reader import Follower
+from harness.reader import Follower, json_decoder
 from harness.task import Task, ids_of
 from harness.wait import wait_until
 
@@ -79,15 +79,22 @@ def pair(task: Task) -> Iterator[tuple[Connector, Connector]]:
 
 
 def seconds_to_takeover(task: Task, begin) -> float:
-    """From the signal to a commit of the other instance: a new owner record, or rows behind it."""
-    with Follower(task.stack, [task.topic("orders")], lambda *_: None) as follower:
-        follower.until(lambda: follower.events, "rows are published")
-        begin()
-        began = time.monotonic()
-        # What the first had committed by then is read; whatever comes afterwards is of the other one.
+    """From the signal to the first checkpoint that the other instance commits, behind its owner record."""
+    with Follower(task.stack, [task.state_topic], json_decoder) as follower:
         follower.drain()
-        seen = len(follower.events)
-        follower.until(lambda: len(follower.events) > seen, "the other instance publishes", 40)
+        [first] = {event.value["instance"] for event in follower.events if event.key == ["owner"]}
+
+        def is_taken_over() -> bool:
+            keys = [
+                event.key for event in follower.events
+                if event.key == ["checkpoint"] or event.key == ["owner"] and event.value["instance"] != first
+            ]
+            return ["owner"] in keys and keys[-1] == ["checkpoint"]
+
+        follower.until(lambda: follower.events[-1].key == ["checkpoint"], "rows are published")
+        began = time.monotonic()
+        begin()
+        follower.until(is_taken_over, "the other instance commits a checkpoint", 40)
         return time.monotonic() - began
 
 

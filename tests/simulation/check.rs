@@ -141,11 +141,8 @@ impl Checker {
         let position: Position =
             serde_json::from_value(last["position"].clone()).map_err(|error| error.to_string())?;
         let split = last["split"].clone();
-        if found
-            .marks
-            .pop_front_if(|mark| mark.status == "GAP")
-            .is_some()
-        {
+        if found.marks.front().is_some_and(|mark| mark.status == "GAP") {
+            found.marks.pop_front();
             self.gaps += 1;
         }
         self.file.clone_from(&position.at().file);

@@ -149,6 +149,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         !self.batch.is_empty() || self.has_moved()
     }
 
+    /// True if there is something that is not handed over yet.
+    pub(super) fn has_news(&self) -> bool {
+        self.has_moved() || !self.batch.is_empty() || self.decoder.in_transaction()
+    }
+
     /// True if the checkpoint lies behind. Every step forward moves file or offset.
     fn has_moved(&self) -> bool {
         self.checkpoint.position.at() != self.decoder.position().at()
