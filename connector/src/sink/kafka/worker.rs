@@ -289,7 +289,10 @@ impl Worker {
             Isolation::ReadUncommitted => &mut self.latest,
         };
         if slot.is_none() {
-            let config = self.settings.consumer(isolation);
+            let mut config = self.settings.consumer(isolation);
+            // The end of a partition is known from a fetch that finds nothing more: it is not to wait for more (by
+            // default half a second, of which each start and each read-back would wait).
+            config.set("fetch.wait.max.ms", "10");
             let handle = Handle::new(&config, Role::Consumer, Context::default());
             *slot = Some(handle.map_err(|failure| failure.at(operation))?);
         }
