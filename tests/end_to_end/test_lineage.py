@@ -75,7 +75,7 @@ def test_fault_3_a_position_purged_while_it_was_stopped_is_named_and_never_jumpe
     rotate_and_purge(orders)
     insert(orders, 3)
     for _ in range(2):
-        refused(connector, REFUSED, "position is purged", "binlog_expire_logs_seconds", "start anew")
+        refused(connector, REFUSED, "position is purged", "binlog_expire_logs_seconds", "offsets set")
     published(orders, 1)
 
 
@@ -97,7 +97,7 @@ def test_fault_3_a_position_purged_while_it_was_held_up_halts_it(orders: Task):
     rotate_and_purge(orders)
     insert(orders, 3)
     connector.signal(signal.SIGCONT)
-    ended(connector, HALTED, "position is purged", "start anew")
+    ended(connector, HALTED, "position is purged", "offsets set")
     published(orders, 1)
 
 
@@ -132,7 +132,7 @@ def test_fault_4_a_binlog_begun_anew_that_has_outgrown_the_position_halts_before
     insert(orders, *range(4, 60))
     orders.stack.sql("FLUSH BINARY LOGS")
     insert(orders, *range(60, 100))
-    refused(connector, REFUSED, "not the one that was followed", "start anew")
+    refused(connector, REFUSED, "not the one that was followed", "offsets set")
     published(orders, 1, 2, 3)
 
 
@@ -148,7 +148,7 @@ def test_fault_4_a_binlog_begun_anew_with_the_same_file_name_and_less_in_it_is_r
     file, size = orders.stack.binlog_end()
     assert file == before[0] and size < before[1]
     cause = "does not know transactions that were published" if has_gtids(orders) else "after the end of the server's binlog"
-    refused(connector, REFUSED, cause, "start anew")
+    refused(connector, REFUSED, cause, "offsets set")
     published(orders, 1, 2, 3)
 
 
@@ -161,9 +161,9 @@ def test_fault_4_a_binlog_begun_anew_while_it_is_followed_halts_before_a_row_of_
     published(orders, *range(1, 11))
     orders.stack.sql("RESET MASTER")
     insert(orders, *range(11, 11 + rows_after))
-    ended(connector, HALTED, "start anew", seconds=15)
+    ended(connector, HALTED, "offsets set", seconds=15)
     published(orders, *range(1, 11))
-    refused(connector, REFUSED, "start anew")
+    refused(connector, REFUSED, "offsets set")
     published(orders, *range(1, 11))
 
 
@@ -189,11 +189,11 @@ def test_fault_7_and_fault_8_transactions_that_the_server_lost_are_named_though_
     stack.start("mysql")
     assert orders.sql("SELECT COUNT(*) FROM orders") == ((3,),)
     lost = lost_since(orders, executed)
-    ended(connector, HALTED, *lost, "start anew", seconds=60)
-    refused(connector, REFUSED, *lost, "start anew")
+    ended(connector, HALTED, *lost, "offsets set", seconds=60)
+    refused(connector, REFUSED, *lost, "offsets set")
     # As many transactions as were lost, and more: now the server knows the numbers, and has the bytes.
     insert(orders, *range(7, 27))
-    refused(connector, REFUSED, "not the one that was followed", "start anew")
+    refused(connector, REFUSED, "not the one that was followed", "offsets set")
     published(orders, 1, 2, 3, 4, 5, 6)
 
 
@@ -224,7 +224,7 @@ def test_fault_7_and_fault_13_a_restored_backup_that_is_another_server_is_refuse
     stack.start("mysql")
     insert(orders, *range(3, 23))
     cause = lost_since(orders, executed) if executed else ["without GTIDs a position of one server means nothing on another"]
-    refused(connector, REFUSED, *cause, "source.host", "start anew")
+    refused(connector, REFUSED, *cause, "source.host", "offsets set")
     published(orders, 1, 2)
 
 
@@ -244,8 +244,8 @@ def test_fault_8_a_binlog_file_that_a_crash_made_shorter_than_the_position_ends_
         # The server knows from its tables that it executed them, and does not give their numbers again.
         published(orders, 1, 2, 3, 4, 5, 6)
         return
-    ended(connector, HALTED, "not the one that was followed", "start anew", seconds=60)
-    refused(connector, REFUSED, "not the one that was followed", "start anew")
+    ended(connector, HALTED, "not the one that was followed", "offsets set", seconds=60)
+    refused(connector, REFUSED, "not the one that was followed", "offsets set")
     published(orders, 1, 2, 3, 4, 5)
 
 

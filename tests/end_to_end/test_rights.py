@@ -117,7 +117,7 @@ def check_back(task: Task, connector: Connector) -> None:
 
 
 @pytest.mark.parametrize("kind, name, right, words", [
-    (ResourceType.TOPIC, DATA, "WRITE", ("Write", "{task}.{database}.orders")),
+    (ResourceType.TOPIC, DATA, "WRITE", ("Write", "{task}.")),
     (ResourceType.TOPIC, STATE, "WRITE", ("Write", "binlog-bridge.{task}.state")),
     (ResourceType.TRANSACTIONAL_ID, TRANSACTIONAL_ID, "WRITE", ("Write", "transactional id")),
 ])

@@ -154,7 +154,7 @@ def test_fault_82_a_state_topic_that_was_emptied_between_two_runs_is_not_made_up
     stop_in_order(orders)
     delete_records(orders.stack, orders.state_topic, end(orders.stack, orders.state_topic))
     insert(orders, 3)
-    refused(orders.connector("after"), REFUSED, "state topic", "checkpoint")
+    refused(orders.connector("after"), REFUSED, "state topic", "deleted")
     orders.read("orders", 2)
 
 

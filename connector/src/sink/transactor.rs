@@ -239,22 +239,22 @@ impl<L: Log> Transactor<L> {
     /// # Errors
     /// [`SinkError`]; the transaction is lost then.
     pub async fn append(&mut self, batch: Batch) -> Result<Batch, SinkError> {
+        self.look_at_topics(&batch).await?;
         if !self.is_open {
             self.log.begin().await?;
             self.is_open = true;
         }
-        let batch = self.log.append(batch).await?;
+        Ok(self.log.append(batch).await?)
+    }
+
+    /// Now and then, before records are sent: a topic that was deleted and made again takes records like the one of before, and
+    /// nobody would know what is missing in it.
+    async fn look_at_topics(&mut self, batch: &Batch) -> Result<(), SinkError> {
         for (to, arena) in batch.arenas() {
             if !arena.records().is_empty() && !self.written.contains(&to.topic) {
                 self.written.insert(Arc::clone(&to.topic));
             }
         }
-        Ok(batch)
-    }
-
-    /// Now and then, before a commit: a topic that was deleted and made again takes records like the one of before, and
-    /// nobody would know what is missing in it.
-    async fn look_at_topics(&mut self) -> Result<(), SinkError> {
         let is_fresh = |at: Instant| at.elapsed() < TOPICS_LOOK_INTERVAL;
         if self.looked_at_topics.is_some_and(is_fresh) {
             return Ok(());
@@ -299,7 +299,6 @@ impl<L: Log> Transactor<L> {
         let end = self.look_at_end().await?;
         batch.push(&self.state, Some(mark.key.as_bytes()), Some(&mark.value))?;
         let batch = self.append(batch).await?;
-        self.look_at_topics().await?;
         let answer = self.log.commit().await;
         self.is_open = false;
         // A new producer would fence the one that fenced this one: first the owner record has its say.
