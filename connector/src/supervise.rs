@@ -117,7 +117,15 @@ pub async fn supervise<D: Dump, L: Log, R: Registry>(
     shutdown: &Shutdown,
 ) -> Result<(), Halt> {
     let mut turn = None;
-    let result = run_again(task, connections, health, metrics, shutdown, &mut turn).await;
+    let result = Box::pin(run_again(
+        task,
+        connections,
+        health,
+        metrics,
+        shutdown,
+        &mut turn,
+    ))
+    .await;
     metrics.active(false);
     if let Some(turn) = turn {
         turn.leave().await;
@@ -286,7 +294,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         self.metrics.active(true);
         self.health.ready();
         tracing::info!(position = %pipeline.decoder.position().at(), "streaming");
-        let result = pipeline.run(self.shutdown).await;
+        let result = Box::pin(pipeline.run(self.shutdown)).await;
         let Err(error) = result else { return Ok(()) };
         // What follows may wait for Kafka.
         self.health.not_ready(&error.to_string());

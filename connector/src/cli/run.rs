@@ -75,8 +75,7 @@ pub(super) async fn work(
             }
         }
     };
-    let supervised = supervise(&task, &connections, &health, &metrics, &shutdown);
-    tokio::pin!(supervised);
+    let mut supervised = Box::pin(supervise(&task, &connections, &health, &metrics, &shutdown));
     tokio::select! {
         biased;
         result = &mut supervised => result.map_err(halted),
