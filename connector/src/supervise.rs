@@ -4,6 +4,8 @@
 //! the state, commit the owner record, see that the binlog is still the one that was followed, open the dump at the
 //! checkpoint.
 
+mod fencing;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,7 @@ use binlog_bridge_core::state::{self, Checkpoint, Owner, Split, State};
 use binlog_bridge_core::value::TypeOptions;
 use tokio::time::Instant;
 
+use self::fencing::judge_fencing;
 use crate::catalog::{Catalog, push_json};
 use crate::definitions::{Definitions, LookAheadLimits, Server, SharedLookAhead};
 use crate::error::{Error, Verdict};
@@ -93,13 +96,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// A run that was ready for so long begins with the shortest pause again.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
-/// How often a producer may be fenced by nobody, and within which time.
-const FENCED_BY_NOBODY_MAX: usize = 3;
-const FENCED_WINDOW: Duration = Duration::from_secs(600);
-/// How long after it has fenced this one another instance may take to write its owner record.
-const RIVAL_SHOWS_WITHIN: Duration = Duration::from_secs(3);
-/// How long to wait between looks for it.
-const RIVAL_PAUSE: Duration = Duration::from_millis(100);
 /// Source transactions without end that are remembered: a server leaves at most one for each crash.
 const DEAD_REMEMBERED_MAX: usize = 64;
 /// Before the joined bytes of one large event: two images, each as large as a record, and what is around them.
@@ -555,74 +551,4 @@ fn published_part(checkpoint: &Checkpoint, selection: &Selection) -> Option<Spli
     let mut split = checkpoint.split.clone()?;
     split.tables.retain(|table| selection.selects(&table.name));
     Some(split)
-}
-
-/// An instance that has just begun fences first, and says who it is a moment later.
-async fn look_for_rival<L: Log>(
-    error: &Error,
-    transactor: &mut Transactor<L>,
-) -> Result<(), SinkError> {
-    let deadline = Instant::now() + RIVAL_SHOWS_WITHIN;
-    loop {
-        transactor.look_for_rival().await?;
-        let is_explained = !error.is_fenced_by_epoch() || transactor.was_given_back();
-        if is_explained || Instant::now() >= deadline {
-            return Ok(());
-        }
-        tokio::time::sleep(RIVAL_PAUSE).await;
-    }
-}
-
-/// The state is borrowed: the next run begins when it was given back.
-async fn returned<L: Log>(error: Error, transactor: &mut Transactor<L>) -> Error {
-    tracing::info!(%error, "waiting for its return");
-    match transactor.await_return().await {
-        Ok(()) => error,
-        Err(other) => other.into(),
-    }
-}
-
-/// A fenced producer, or an error that ends the task: was it another instance, or the broker that ended a slow
-/// transaction?
-async fn judge_fencing<L: Log>(
-    error: Error,
-    mut transactor: Transactor<L>,
-    fenced: &mut VecDeque<Instant>,
-) -> Error {
-    if matches!(error, Error::Sink(SinkError::Borrowed { .. })) {
-        return returned(error, &mut transactor).await;
-    }
-    // What ends the task is looked at likewise: an instance that slept may see a server on which another has gone on.
-    let is_final = matches!(error.verdict(), Verdict::Halt(_));
-    if (!error.is_fenced() && !is_final) || error.is_of_state() {
-        return error;
-    }
-    if is_final {
-        tracing::warn!(%error, "looking whether another instance has taken over, before the task ends");
-    }
-    match look_for_rival(&error, &mut transactor).await {
-        // A command has come and gone.
-        Ok(()) if transactor.was_given_back() => return error,
-        Ok(()) => {}
-        Err(rival @ SinkError::TakenOver { .. }) => return rival.into(),
-        Err(borrowed @ SinkError::Borrowed { .. }) => {
-            return returned(borrowed.into(), &mut transactor).await;
-        }
-        // Only who is known to own the task may end it for good: the next run will find the same again.
-        Err(unknown) if is_final && !matches!(unknown, SinkError::HangingTransaction { .. }) => {
-            return unknown.into();
-        }
-        Err(_) => {}
-    }
-    // A client that gave up for another reason says nothing about who else writes.
-    if !error.is_fenced_by_epoch() {
-        return error;
-    }
-    fenced.push_back(Instant::now());
-    fenced.retain(|at| at.elapsed() < FENCED_WINDOW);
-    if fenced.len() >= FENCED_BY_NOBODY_MAX {
-        Error::FencedByNobody
-    } else {
-        error
-    }
 }

@@ -15,7 +15,6 @@ from harness.stack import PASSWORD, Stack, remove_left_overs
 from harness.task import ROW_CANARY, Task
 
 numbers = itertools.count(1)
-measured: list[str] = []
 
 
 @pytest.fixture(scope="session")
@@ -87,18 +86,23 @@ def new_task(stack: Stack, directory: pathlib.Path) -> Iterator[Task]:
 @pytest.fixture
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Prints a line at the end of the run, whether the test passes or not."""
-    return lambda line: measured.append(f"{request.node.name}: {line}")
+    return lambda line: request.node.user_properties.append(("say", f"{request.node.name}: {line}"))
 
 
-@pytest.fixture(scope="session")
-def tell() -> Callable[[str], None]:
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """The same without the name of a test: for lines that belong together."""
-    return measured.append
+    return lambda line: request.node.user_properties.append(("say", line))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    for line in measured:
-        terminalreporter.write_line(line)
+    """What tests say comes with their reports, also from processes that run them side by side."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for name, line in report.user_properties:
+                if name == "say":
+                    terminalreporter.write_line(line)
 
 
 def lines_with(word: str, text: str) -> str:

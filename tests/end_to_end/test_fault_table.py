@@ -71,12 +71,13 @@ def scenes(stack, tasks, proxies: Proxies, tmp_path_factory: pytest.TempPathFact
     scenes.leave()
 
 
-@pytest.fixture(scope="module")
-def table(tell: Callable[[str], None]) -> TableFile | None:
+@pytest.fixture
+def table(request: pytest.FixtureRequest, tell: Callable[[str], None]) -> TableFile | None:
     """Its lines are printed without the name of a test, so that they are a table."""
-    tell(f"BINLOG_BRIDGE_TEST_SEED={SEED} repeats the plan of this table")
-    for line in HEAD:
-        tell(line)
+    if request.node.callspec.params["fault"] is FAULTS[0]:
+        tell(f"BINLOG_BRIDGE_TEST_SEED={SEED} repeats the plan of this table")
+        for line in HEAD:
+            tell(line)
     path = os.environ.get("BINLOG_BRIDGE_TEST_FAULTS_TABLE")
     return TableFile(pathlib.Path(path), [fault.name for fault in FAULTS]) if path else None
 

@@ -9,6 +9,8 @@ from harness.connector import Connector
 from harness.reader import Follower, raw_decoder
 from harness.task import Task
 
+pytestmark = pytest.mark.alone
+
 MIB = 1024 * 1024
 PEAK_BYTES_MAX = 128 * MIB
 IDLE_BYTES_MAX = 32 * MIB

@@ -52,7 +52,7 @@ def test_rows_are_rebuilt_from_images_that_lack_columns(task: Task, table: str):
 
 
 @pytest.mark.parametrize("image", IMAGES)
-@pytest.mark.parametrize("columns", range(1, 19))
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 17])  # around the bytes of a bit for each
 def test_rows_that_take_the_place_of_others_keep_their_columns(task: Task, image: str, columns: int):
     """Of REPLACE and ON DUPLICATE KEY UPDATE the server says with other bits which columns an image has."""
     names = [f"c{number}" for number in range(columns)]

@@ -14,6 +14,8 @@ from harness.reader import Follower, json_decoder
 from harness.task import Task, ids_of
 from harness.wait import wait_until
 
+pytestmark = pytest.mark.alone
+
 # From the signal to the first commit of the one that takes over. Brokers wait 6 s for a sign of life by default.
 AFTER_KILL_SECONDS_MAX = 10
 AFTER_TERM_SECONDS_MAX = 2
