@@ -171,9 +171,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
         metrics.active(false);
         remember_dead(&mut dead, &error);
         health.not_ready(&error.to_string());
-        if let (Some(turn), Error::Sink(SinkError::TakenOver { .. })) = (&mut *turn, &error) {
-            tracing::warn!(%error, "standing by");
-            turn.rejoin().await;
+        if stands_by(turn, &error).await {
             // Whoever has the turn may take the task from anybody.
             owned.store(false, Ordering::Relaxed);
             continue;
@@ -199,6 +197,16 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
     }
     health.not_ready("shutting down");
     Ok(())
+}
+
+/// True if another instance runs the task from now on, and this one waits for its turn.
+async fn stands_by(turn: &mut Option<Turn>, error: &Error) -> bool {
+    let (Some(turn), Error::Sink(SinkError::TakenOver { .. })) = (turn, error) else {
+        return false;
+    };
+    tracing::warn!(%error, "standing by");
+    turn.rejoin().await;
+    true
 }
 
 /// A transaction without end is dropped by the next run.
