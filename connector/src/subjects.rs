@@ -77,12 +77,21 @@ pub async fn ensure_subject<R: Registry>(
     let id = find_or_register(registry, subject, schema).await?;
     // Readers decode by the id alone: a wrong one makes all that is written with it unreadable, or worse.
     let stored = registry.schema_by_id(id).await?;
-    match compare(subject, &stored, schema) {
-        Ok(Change::None) => Ok(id),
-        Ok(Change::Compatible) | Err(_) => Err(SubjectError::OtherSchema {
-            subject: subject.to_owned(),
-            id,
-        }),
+    if decodes_alike(&stored, schema) {
+        return Ok(id);
+    }
+    Err(SubjectError::OtherSchema {
+        subject: subject.to_owned(),
+        id,
+    })
+}
+
+/// True if both describe the same bytes: some registries do not keep the text of a schema, but write it anew. (Avro
+/// specification, "Parsing Canonical Form for Schemas")
+fn decodes_alike(stored: &str, schema: &str) -> bool {
+    match (parse_schema(stored), parse_schema(schema)) {
+        (Ok(stored), Ok(schema)) => stored.canonical_form() == schema.canonical_form(),
+        (Err(_), _) | (_, Err(_)) => false,
     }
 }
 
@@ -478,6 +487,29 @@ mod tests {
     fn check_types(old: &str, new: &str, expected: &str) {
         let field = |kind| record(&format!(r#"{{"name":"a","type":{kind}}}"#));
         check(&field(old), &field(new), expected);
+    }
+
+    #[test]
+    fn a_registry_that_writes_schemas_anew_gives_back_the_same_schema() {
+        let sent = r#"{"type":"record","name":"Envelope","namespace":"t.d","fields":[
+            {"name":"before","type":["null",{"type":"record","name":"Value","namespace":"t.d","fields":[
+                {"name":"id","type":{"type":"int","mysql.type":"int"},"default":0}]}],"default":null},
+            {"name":"after","type":["null","t.d.Value"],"default":null}]}"#;
+        let stored = r#"{"type":"record","name":"Envelope","namespace":"t.d","fields":[
+            {"name":"before","type":["null",{"type":"record","name":"Value","fields":[
+                {"name":"id","type":{"type":"int","mysql.type":"int"},"default":0}]}],"default":null},
+            {"name":"after","type":["null","Value"],"default":null}]}"#;
+        assert!(decodes_alike(stored, sent));
+        for other in [
+            ("t.d", "t.e"),
+            (r#""int""#, r#""long""#),
+            ("\"id\"", "\"di\""),
+        ] {
+            assert!(
+                !decodes_alike(&stored.replace(other.0, other.1), sent),
+                "{other:?}"
+            );
+        }
     }
 
     #[test]

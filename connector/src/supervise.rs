@@ -4,7 +4,7 @@
 //! the state, commit the owner record, see that the binlog is still the one that was followed, open the dump at the
 //! checkpoint.
 
-mod fencing;
+pub(crate) mod fencing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -43,7 +43,7 @@ def wait_noticed(connector: Connector, printed_before: int) -> float:
     return time.monotonic() - began
 
 
-def test_a_server_that_stops_answering_is_noticed_and_costs_no_row(orders: Task, say):
+def test_fault_67_a_server_that_stops_answering_is_noticed_and_costs_no_row(orders: Task, say):
     connector = orders.connector(source=silence()).start(ready_within=30)
     orders.sql("INSERT INTO orders VALUES (1)")
     orders.read("orders", 1)
@@ -78,7 +78,7 @@ def test_a_connection_that_is_cut_again_and_again_costs_no_row(orders: Task):
         connector.check_running()
 
 
-def test_a_connection_that_carries_nothing_any_more_is_replaced_and_costs_no_row(orders: Task):
+def test_fault_67_a_connection_that_carries_nothing_any_more_is_replaced_and_costs_no_row(orders: Task):
     with Proxy(orders.stack.mysql_port) as proxy:
         connector = orders.connector(source={"port": proxy.port, **silence()}).start(ready_within=30)
         orders.sql("INSERT INTO orders VALUES (1)")

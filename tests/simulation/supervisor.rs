@@ -12,6 +12,7 @@ use crate::world::{STATE, World};
 use binlog_bridge_tests::simulated::events::Metadata;
 use binlog_bridge_tests::simulated::faults::{Fault, Scripted, Step};
 use binlog_bridge_tests::simulated::partitions::{Partition, Topic};
+use binlog_bridge_tests::simulated::random::Random;
 use binlog_bridge_tests::simulated::table::Column;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -367,4 +368,41 @@ fn a_kafka_transaction_ends_with_the_source_transaction_that_did_not_fit_into_a_
             "{commits} commits for 40 source transactions"
         );
     });
+}
+
+/// Whenever the new one comes, and however long it takes to say who it is: the old one ends at the first fencing, and
+/// does not fence the new one.
+#[test]
+fn an_instance_that_is_fenced_waits_until_the_newer_one_says_who_it_is() {
+    for milliseconds_later in 0..60 {
+        block_on(async move {
+            let mut world = World::new(Random::new(milliseconds_later), true, 0);
+            let old = world.start();
+            old.ready().await;
+            milliseconds(milliseconds_later).await;
+            let new = world.start();
+            while !new.health.is_ready() {
+                world.server().transaction(2, false);
+                milliseconds(3).await;
+            }
+            let inits = world.broker().steps[&Step::Init];
+            for _ in 0..2_000 {
+                world.server().transaction(2, false);
+                milliseconds(3).await;
+                if old.has_ended() {
+                    break;
+                }
+            }
+            assert!(old.has_ended());
+            let error = old.ended().await.unwrap_err().error;
+            assert!(
+                matches!(&error, Error::Sink(SinkError::TakenOver { instance, .. }) if *instance == new.name),
+                "{error}"
+            );
+            let again = world.broker().steps[&Step::Init] - inits;
+            assert_eq!(again, 0, "inits once the new one was ready");
+            world.caught_up(10 * SOON).await.unwrap();
+            assert!(new.health.is_ready());
+        });
+    }
 }

@@ -13,9 +13,12 @@ use crate::registry::Registry;
 use crate::sink::log::Log;
 use crate::source::Dump;
 use crate::start::check_history;
+use crate::supervise::fencing::moved;
 
 /// So long nothing has come before a look, and between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a look may take.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// Something has come.
@@ -31,25 +34,36 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             && self.batch.is_empty()
     }
 
-    /// Looks who owns the task and what became of the binlog.
+    /// Looks who owns the task and what became of the binlog. A look that takes long is given up: it must hold up
+    /// neither the stream nor a shutdown.
     ///
     /// # Errors
     /// What ends the run.
     pub(super) async fn look_around(&mut self) -> Result<(), Error> {
         self.look_at = Instant::now() + LOOK_INTERVAL;
-        self.sink.idle().await?.look_for_rival().await?;
-        // That a server is away, the dump will tell.
-        if let Ok(survey) = self.dump.survey().await
-            && survey.server_uuid == self.checkpoint.lineage.server_uuid
-        {
-            check_history(
-                self.decoder.position(),
-                &self.checkpoint.lineage.first_file,
-                &survey,
-            )?;
+        tokio::time::timeout(LOOK_MAX, self.look())
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    async fn look(&mut self) -> Result<(), Error> {
+        let transactor = self.sink.idle().await?;
+        transactor.glance_for_rival().await?;
+        if transactor.was_given_back() {
+            return Err(moved().into());
         }
-        if std::mem::take(&mut self.has_new_names) {
+        // That a server is away, the dump will tell. What its binlog has up to our place is not lost, whatever its set
+        // of GTIDs says by now: with semi-synchronous replication that comes later.
+        let (position, lineage) = (self.decoder.position(), &self.checkpoint.lineage);
+        if let Ok(survey) = self.dump.survey().await
+            && survey.server_uuid == lineage.server_uuid
+            && survey.current < *position.at()
+        {
+            check_history(position, &lineage.first_file, &survey)?;
+        }
+        if self.has_new_names {
             self.refuse_shared_topics().await?;
+            self.has_new_names = false;
         }
         Ok(())
     }

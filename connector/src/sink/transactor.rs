@@ -13,7 +13,7 @@ use binlog_bridge_core::encode::{ArenaFull, Batch, TopicPartition};
 use binlog_bridge_core::state::{self, Owner, State, StateError};
 use tokio::time::Instant;
 
-use super::log::{CommitAnswer, Isolation, Log, LogError};
+use super::log::{CommitAnswer, Isolation, Log, LogError, LogErrorKind};
 
 /// A commit slower than this may have been repeated by the client, whose first repetition comes after
 /// `retry.backoff.ms` = 1000.
@@ -172,6 +172,11 @@ impl<L: Log> Transactor<L> {
             key: state::owner_key(),
             value: serde_json::to_vec(owner).expect("an owner is plain JSON"),
         };
+        // Who owned the task before is none of this.
+        this.next_offset = this
+            .log
+            .end_offset(state_topic, Isolation::ReadUncommitted)
+            .await?;
         this.commit(Batch::default(), &mark).await?;
         let found = this.read_all().await?;
         Ok((this, found))
@@ -266,7 +271,18 @@ impl<L: Log> Transactor<L> {
             .filter(is_watched)
             .map(ToString::to_string)
             .collect();
-        let described = self.log.describe_topics(&topics).await?;
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let described = match self.log.describe_topics(&topics).await {
+            // Any broker may have been asked, also one that is needed for nothing else.
+            Err(error) if error.kind == LogErrorKind::Unreachable => {
+                tracing::debug!(%error, "the ids of topics are not known");
+                self.looked_at_topics = Some(Instant::now());
+                return Ok(());
+            }
+            described => described?,
+        };
         for (topic, found) in topics.into_iter().zip(described) {
             let Some(found) = found else {
                 // A broker that has just begun may not know it for a moment: the next run looks again.
@@ -395,6 +411,18 @@ impl<L: Log> Transactor<L> {
     /// [`SinkError::TakenOver`] or [`SinkError::Borrowed`] if another one owns the task by now.
     pub async fn look_for_rival(&mut self) -> Result<(), SinkError> {
         self.read_state().await?;
+        self.refuse_rival()
+    }
+
+    /// The same for an idle instance: what is committed by now, without waiting for open transactions.
+    ///
+    /// # Errors
+    /// [`SinkError::TakenOver`] or [`SinkError::Borrowed`] if another one owns the task by now.
+    pub async fn glance_for_rival(&mut self) -> Result<(), SinkError> {
+        let topic = self.state.topic.to_string();
+        let read = self.log.read_committed(&topic, self.next_offset).await?;
+        self.note_owner(&read.records)?;
+        self.next_offset = self.next_offset.max(read.next_offset);
         self.refuse_rival()
     }
 

@@ -33,6 +33,13 @@ async fn look_for_rival<L: Log>(
     }
 }
 
+/// A command has moved the task, whatever else is wrong at the place of before.
+pub(crate) fn moved() -> SinkError {
+    SinkError::Borrowed {
+        command: "offsets".to_owned(),
+    }
+}
+
 /// The state is borrowed: the next run begins when it was given back.
 async fn returned<L: Log>(error: Error, transactor: &mut Transactor<L>) -> Error {
     tracing::info!(%error, "waiting for its return");
@@ -62,7 +69,7 @@ pub(super) async fn judge_fencing<L: Log>(
     }
     match look_for_rival(&error, &mut transactor).await {
         // A command has come and gone.
-        Ok(()) if transactor.was_given_back() => return error,
+        Ok(()) if transactor.was_given_back() => return moved().into(),
         Ok(()) => {}
         Err(rival @ SinkError::TakenOver { .. }) => return rival.into(),
         Err(borrowed @ SinkError::Borrowed { .. }) => {

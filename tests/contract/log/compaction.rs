@@ -47,6 +47,8 @@ async fn a_compacted_topic_is_read_to_its_end_with_the_newest_value_of_each_key<
     };
     compact(cluster, &mut log, &topic, is_new).await;
 
+    let begin = log.begin_offset(&topic).await.unwrap();
+    assert_eq!(begin, 0, "compaction moves no beginning; deletion would");
     let expected = [("filler", "x"), ("kept", "new")];
     let expected: BTreeMap<_, _> = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     let (_, end) = ends(&mut log, &topic).await;

@@ -1,5 +1,7 @@
 //! What a reader of committed records sees, and where a topic ends.
 
+use std::time::Duration;
+
 use binlog_bridge::sink::log::Log;
 
 use super::{
@@ -20,6 +22,7 @@ hold_against_both_halves!(
         another_producers_open_transaction_holds_back_the_committed_end,
         what_lies_above_another_producers_open_transaction_is_read_once_that_ends,
         records_without_a_key_are_passed_over,
+        a_read_ends_though_somebody_writes_all_the_time,
     ]
 );
 
@@ -145,4 +148,32 @@ async fn records_without_a_key_are_passed_over<C: Cluster>(cluster: &mut C) {
     settle(&mut log).await;
     let expected = records(&[("a", Some("1")), ("", Some("empty key"))]);
     assert_eq!(read(&mut log, &topic, 0).await, (expected, 4));
+}
+
+async fn a_read_ends_though_somebody_writes_all_the_time<C: Cluster>(cluster: &mut C) {
+    let (mut log, topic) = log_and_topic(cluster).await;
+    let mut other = cluster.log_elsewhere();
+    other.init().await.unwrap();
+    let writes = async {
+        loop {
+            write(&mut other, &topic, "a", Some("1")).await;
+        }
+    };
+    let reads = async {
+        for _ in 0..20 {
+            let (end, _) = ends(&mut log, &topic).await;
+            let (_, next) = read(&mut log, &topic, 0).await;
+            assert!(next >= end, "{next} is before {end}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let all = async {
+        tokio::select! {
+            () = reads => {}
+            () = writes => {}
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all)
+        .await
+        .expect("each read ends");
 }

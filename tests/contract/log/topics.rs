@@ -17,6 +17,7 @@ hold_against_both_halves!(
         topics_are_listed_by_prefix_with_the_sum_of_their_ends,
         asking_for_a_topic_does_not_make_it,
         topics_can_be_asked_for_without_an_init,
+        several_topics_are_described_in_the_order_asked_for,
     ]
 );
 
@@ -102,4 +103,20 @@ async fn topics_can_be_asked_for_without_an_init<C: Cluster>(cluster: &mut C) {
     let topic = make_topic(cluster, &mut log, 1).await;
     let read = log.read_committed(&topic, 0).await.unwrap();
     assert_eq!((read.records, read.next_offset), (Vec::new(), 0));
+}
+
+async fn several_topics_are_described_in_the_order_asked_for<C: Cluster>(cluster: &mut C) {
+    let (mut log, one) = log_and_topic(cluster).await;
+    let three = make_topic(cluster, &mut log, 3).await;
+    let names = [three, cluster.topic_name(), one];
+    let described = log.describe_topics(&names).await.unwrap();
+    let partitions: Vec<_> = described
+        .iter()
+        .map(|found| found.as_ref().map(|found| found.partitions))
+        .collect();
+    assert_eq!(partitions, [Some(3), None, Some(1)]);
+    for (name, found) in names.iter().zip(described) {
+        assert_eq!(log.describe_topic(name).await.unwrap(), found);
+    }
+    assert_eq!(log.describe_topics(&[]).await.unwrap(), []);
 }

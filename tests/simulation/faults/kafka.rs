@@ -337,6 +337,32 @@ fn fault_81_a_topic_that_is_made_again_while_it_is_written_halts_the_next_start(
 }
 
 #[test]
+fn fault_81_a_topic_that_is_made_again_under_a_running_stream_halts_before_a_row_of_it() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let commits = world.broker().committed.len();
+        for table in ["t", "u"] {
+            let topic = format!("sim.shop.{table}");
+            let mut broker = world.broker();
+            broker.topics.remove(&topic);
+            broker.create(&topic, 3);
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        (0..5).for_each(|_| world.server().transaction(5, false));
+        let halt = instance.ended().await.unwrap_err();
+        let is_replaced =
+            |error: &Error| matches!(error, Error::Sink(SinkError::TopicReplaced { .. }));
+        assert!(is_replaced(&halt.error), "{}", halt.error);
+        let broker = world.broker();
+        let mut records = broker.committed[commits..]
+            .iter()
+            .flat_map(|index| &broker.transactions[*index].records);
+        assert!(records.all(|record| record.topic == STATE), "no row of it");
+    });
+}
+
+#[test]
 fn fault_81_partitions_that_are_added_while_rows_flow_leave_each_key_in_its_place() {
     both_modes(|gtid_on| async move {
         let (mut world, instance) = streaming(gtid_on).await;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::client::Context;
+use super::client::{Context, without_secrets};
 use super::failure::{Failure, kind_of_cause};
 use super::{KafkaSettings, LogError, LogErrorKind};
 use crate::turn::{Order, Standing, Turn, TurnKeeper, turn};
@@ -41,10 +41,10 @@ pub fn queue_for_turn(settings: &KafkaSettings, state_topic: &str) -> Result<Tur
         client: Context::default(),
         standing: Arc::clone(&standing),
     };
-    let consumer: BaseConsumer<Member> = settings
-        .member()
+    let config = settings.member();
+    let consumer: BaseConsumer<Member> = config
         .create_with_context(member)
-        .map_err(|error| Failure::from_client(&error).at(OPERATION))?;
+        .map_err(|error| without_secrets(Failure::from_client(&error), &config).at(OPERATION))?;
     let topic = state_topic.to_owned();
     let keep = Keep {
         consumer,
@@ -123,22 +123,27 @@ impl Keep {
         self.standing.send_replace(Standing::Joining);
     }
 
-    /// What somebody has to mend is told; the client gets over all else by itself.
+    /// What somebody has to mend is told, as long as this is no member yet; the client gets over all else by itself.
     fn failed(&self, error: &KafkaError) {
         let failure = Failure::from_client(error);
-        match kind_of_cause(failure.code) {
-            LogErrorKind::Authentication
-            | LogErrorKind::Authorization
-            | LogErrorKind::Configuration => {
-                let refused = Standing::Refused(failure.at(OPERATION));
-                self.standing.send_if_modified(|standing| {
-                    let is_new = *standing != refused;
-                    *standing = refused;
-                    is_new
-                });
-            }
-            _ => debug!(%error, "the group of the task's instances"),
+        let is_refused = match kind_of_cause(failure.code) {
+            // A connection that was lost while credentials were exchanged looks the same.
+            LogErrorKind::Authentication => self.consumer.context().client.refused_credentials(),
+            LogErrorKind::Authorization | LogErrorKind::Configuration => true,
+            _ => false,
+        };
+        if !is_refused {
+            debug!(%error, "the group of the task's instances");
+            return;
         }
+        let refused = Standing::Refused(failure.at(OPERATION));
+        self.standing.send_if_modified(|standing| {
+            let is_new = *standing == Standing::Joining;
+            if is_new {
+                *standing = refused;
+            }
+            is_new
+        });
     }
 }
 

@@ -85,6 +85,8 @@ pub struct KafkaLog {
 
 /// How long dropping a [`KafkaLog`] waits for its thread.
 const END_WITHIN: Duration = Duration::from_secs(1);
+/// What a step may take beyond the time-outs of its requests, such as for topics to show up.
+const STEP_GRACE: Duration = Duration::from_secs(60);
 
 impl KafkaLog {
     /// Starts the thread. Nothing is connected before the first step.
@@ -93,7 +95,7 @@ impl KafkaLog {
     /// If the system gives no thread.
     pub fn new(settings: KafkaSettings) -> Result<KafkaLog, LogError> {
         let time_out_ms = settings.transaction_timeout_ms + settings.request_timeout_ms;
-        let step_max = 2 * Duration::from_millis(u64::from(time_out_ms));
+        let step_max = 2 * Duration::from_millis(u64::from(time_out_ms)) + STEP_GRACE;
         let (steps, receiver) = mpsc::channel::<Step>();
         let (ended_sender, ended) = mpsc::channel();
         let stopped = Arc::new(AtomicBool::new(false));
@@ -154,7 +156,7 @@ impl KafkaLog {
 }
 
 impl Drop for KafkaLog {
-    /// Waits for the thread, for two seconds at most. A thread that a host lookup or a slow broker holds
+    /// Waits for the thread, for a second at most. A thread that a host lookup or a slow broker holds
     /// up longer ends by itself when its step times out; all that it uses, batches too, is its own.
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
