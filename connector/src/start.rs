@@ -266,8 +266,15 @@ fn check_file(position: &Position, recorded: &str, survey: &Survey) -> Result<()
         let (recorded, found) = (recorded.to_owned(), survey.first_file.clone());
         return Err(StartError::BegunAnew { recorded, found });
     }
-    if *at > survey.current {
-        let (position, end) = (at.to_string(), survey.current.to_string());
+    // A file that a crash has cut may have another after it.
+    let cut = survey.files.iter().find(|(name, _)| *name == at.file);
+    let cut = cut.filter(|(_, size)| at.offset > *size);
+    if *at > survey.current || cut.is_some() {
+        let end = match cut {
+            Some((file, size)) if *at <= survey.current => format!("{file}:{size}"),
+            Some(_) | None => survey.current.to_string(),
+        };
+        let position = at.to_string();
         return Err(StartError::AfterTheEnd { position, end });
     }
     if at.offset > u64::from(u32::MAX) {
@@ -465,6 +472,9 @@ mod tests {
         check(file("binlog.000001"), &survey(), Some("purged"));
         check(file("binlog.000002"), &other, Some("another"));
         check(file("binlog.000004"), &survey(), Some("after the end"));
+        let mut cut = survey();
+        cut.files = vec![("binlog.000002".into(), 3), ("binlog.000003".into(), 700)];
+        check(file("binlog.000002"), &cut, Some("binlog.000002:3"));
         let mut large = survey();
         large.current.offset = 5_000_000_000;
         let mut beyond = file("binlog.000003");

@@ -79,6 +79,7 @@ class Fault:
     adds_column: bool = False  # while it lasts, so that a schema has to be registered
     restarts: bool | None = None  # whether the connector begins anew, if that is certain
     is_slow_only: bool = False  # checkpoints go on while it lasts
+    is_remembered: bool = False  # by the process: see `Scene.renew_if_remembered`
 
     def times(self, is_long: bool) -> int:
         return self.often[is_long]
@@ -117,7 +118,6 @@ def pause_connector(scene: "Scene") -> None:
             scene.connector.signal(signal.SIGCONT)
         return is_inside
 
-    scene.renew_if_remembered()
     wait_until(paused_inside, "the connector is stopped inside a transaction")
 
 
@@ -139,8 +139,6 @@ def start_another(scene: "Scene") -> None:
 def stop_server(service: str, number: str, kills_connector: bool = False) -> Callable[["Scene"], None]:
     """Each second time the connector is killed while the server is away, if so told."""
     def begin(scene: "Scene") -> None:
-        if number == "STOP":
-            scene.renew_if_remembered()
         scene.stack.stop(service, number)
         if kills_connector and scene.applied % 2 == 1:
             scene.connector.kill()
@@ -173,7 +171,6 @@ def go_half_open(service: str, within: Callable[["Scene"], float], *turns: tuple
     """The connections that are open carry nothing any more, in the ways whose turn it is, and nobody is told. It is over
     when the connector has noticed and connects anew."""
     def begin(scene: "Scene") -> None:
-        scene.renew_if_remembered()
         proxy = getattr(scene.proxies, service)
         accepted = proxy.accepted
         proxy.swallow(*turns[scene.applied % len(turns)])
@@ -196,7 +193,7 @@ def of_connector() -> list[Fault]:
         Fault("connector: SIGTERM", (89,), terminate, start_connector, often=(3, 30)),
         Fault(
             "connector: SIGSTOP for longer than a transaction may last, SIGCONT", (90,), pause_connector, continue_connector,
-            often=(2, 4), lasts=(BEYOND_SHORT_SECONDS, 120), settings=IMPATIENT, restarts=True,
+            often=(2, 4), lasts=(BEYOND_SHORT_SECONDS, 120), settings=IMPATIENT, restarts=True, is_remembered=True,
         ),
         Fault("connector: a second one of the same task", (79,), start_another, often=(3, 30)),
     ]
@@ -216,7 +213,7 @@ def of_server(service: str, name: str, number: dict[str, int]) -> list[Fault]:
         Fault(
             f"{name}: SIGSTOP for longer than the time-outs, SIGCONT", (number["STOP"],), stop_server(service, "STOP"),
             continue_server(service), often=(1, 3), lasts=(BEYOND_SHORT_SECONDS, 120), settings=IMPATIENT,
-            adds_column=is_registry,
+            adds_column=is_registry, is_remembered=True,
         ),
     ]
 
@@ -257,10 +254,10 @@ def half_open(service: str, name: str) -> Fault:
         )
     if service == "mysql":
         begin = go_half_open(service, mysql_silence_seconds, (CLIENT, SERVER), (SERVER,))
-        return Fault(what, (67,), begin, often=(2, 10), settings=PROXIED_IMPATIENT, restarts=True)
+        return Fault(what, (67,), begin, often=(2, 10), settings=PROXIED_IMPATIENT, restarts=True, is_remembered=True)
     within = KAFKA_REQUEST_SECONDS + MARGIN_SECONDS
     begin = go_half_open(service, lambda scene: within, (CLIENT, SERVER), (SERVER,), (CLIENT,))
-    return Fault(what, (76, 78), begin, often=(3, 12), settings=PROXIED_IMPATIENT)
+    return Fault(what, (76, 78), begin, often=(3, 12), settings=PROXIED_IMPATIENT, is_remembered=True)
 
 
 OF_CUT = {"kafka": 76, "mysql": 67, "registry": 63}

@@ -4,7 +4,7 @@ import socket
 import struct
 from typing import Any
 
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec
 
 from .stack import Stack
@@ -46,7 +46,18 @@ def delete_records(stack: Stack, topic: str, before: int) -> None:
     """Partition 0 begins with this offset afterwards. Of a compacted topic a broker deletes none."""
     policy = topic_settings(stack, topic)["cleanup.policy"]
     set_topic(stack, topic, cleanup_policy="delete")
-    done(stack.admin.delete_records([TopicPartition(topic, 0, before)]))
+
+    def deleted() -> bool:
+        try:
+            done(stack.admin.delete_records([TopicPartition(topic, 0, before)]))
+        except KafkaException as refused:
+            # The broker hears of the other policy a moment after it was set.
+            if refused.args[0].code() != KafkaError.POLICY_VIOLATION:
+                raise
+            return False
+        return True
+
+    wait_until(deleted, f"records of {topic} are deleted")
     set_topic(stack, topic, cleanup_policy=policy)
 
 

@@ -164,6 +164,8 @@ class Scene:
 
     def apply(self, fault: Fault) -> float:
         """Returns the seconds from the end of the fault until a checkpoint covers all that was written by then."""
+        if fault.is_remembered:
+            self.renew_if_remembered()
         restarts, checkpoints = self.restarts(), self.pulse.checkpoints
         fault.begin(self)
         if fault.adds_column:
