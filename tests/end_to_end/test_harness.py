@@ -338,6 +338,7 @@ def test_the_proxy_swallows_one_way_only():
 
 def test_the_proxy_refuses_until_it_is_reset():
     with Echo() as echo:
+        echo.ask(b"it is open on both sides")
         echo.proxy.refuse()
         assert echo.client.recv(1) == b""
         with socket.create_connection(("127.0.0.1", echo.proxy.port), timeout=5) as refused:

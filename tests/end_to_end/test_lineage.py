@@ -244,8 +244,8 @@ def test_fault_8_a_binlog_file_that_a_crash_made_shorter_than_the_position_ends_
         # The server knows from its tables that it executed them, and does not give their numbers again.
         published(orders, 1, 2, 3, 4, 5, 6)
         return
-    ended(connector, HALTED, "not the one that was followed", "offsets set", seconds=60)
-    refused(connector, REFUSED, "not the one that was followed", "offsets set")
+    ended(connector, HALTED, "after the end", "offsets set", seconds=60)
+    refused(connector, REFUSED, "after the end", "offsets set")
     published(orders, 1, 2, 3, 4, 5)
 
 
