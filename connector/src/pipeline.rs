@@ -110,7 +110,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 // 4. A batch that waits for its time, or a Kafka transaction whose time is up.
                 () = tokio::time::sleep_until(due_at), if is_waiting => {}
                 // 5. Nothing has come for a while.
-                () = tokio::time::sleep_until(look_at), if may_look => Box::pin(self.look_around()).await?,
+                () = tokio::time::sleep_until(look_at), if may_look => Box::pin(self.look_around(shutdown)).await?,
             }
             self.hand_over()?;
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::Pipeline;
 use crate::error::Error;
 use crate::registry::Registry;
+use crate::shutdown::Shutdown;
 use crate::sink::log::Log;
 use crate::source::Dump;
 use crate::start::check_history;
@@ -17,8 +18,8 @@ use crate::supervise::fencing::moved;
 
 /// So long nothing has come before a look, and between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a look may take.
-const LOOK_MAX: Duration = Duration::from_secs(2);
+/// How long the source may take to answer; that it is away, the dump will tell.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// Something has come.
@@ -34,16 +35,19 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             && self.batch.is_empty()
     }
 
-    /// Looks who owns the task and what became of the binlog. A look that takes long is given up: it must hold up
-    /// neither the stream nor a shutdown.
+    /// Looks who owns the task and what became of the binlog.
     ///
     /// # Errors
-    /// What ends the run.
-    pub(super) async fn look_around(&mut self) -> Result<(), Error> {
+    /// What ends the run; that Kafka does not answer, too, so that no questions pile up.
+    pub(super) async fn look_around(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
         self.look_at = Instant::now() + LOOK_INTERVAL;
-        tokio::time::timeout(LOOK_MAX, self.look())
-            .await
-            .unwrap_or(Ok(()))
+        tokio::select! {
+            biased;
+            // 1. A shutdown must not wait for it.
+            () = shutdown.asked() => Ok(()),
+            // 2. Nothing is lost with a look that is dropped.
+            looked = self.look() => looked,
+        }
     }
 
     async fn look(&mut self) -> Result<(), Error> {
@@ -52,10 +56,10 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         if transactor.was_given_back() {
             return Err(moved().into());
         }
-        // That a server is away, the dump will tell. What its binlog has up to our place is not lost, whatever its set
-        // of GTIDs says by now: with semi-synchronous replication that comes later.
+        // What the binlog has up to our place is not lost, whatever the set of GTIDs says by now: with semi-synchronous
+        // replication that comes later.
         let (position, lineage) = (self.decoder.position(), &self.checkpoint.lineage);
-        if let Ok(survey) = self.dump.survey().await
+        if let Ok(Ok(survey)) = tokio::time::timeout(ANSWER_MAX, self.dump.survey()).await
             && survey.server_uuid == lineage.server_uuid
             && survey.current < *position.at()
         {
