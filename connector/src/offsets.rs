@@ -42,6 +42,16 @@ pub struct Move {
     ended: Vec<TableState>,
 }
 
+impl Move {
+    /// What proves that it was made.
+    fn mark(&self) -> Mark {
+        Mark {
+            key: state::checkpoint_key(),
+            value: serde_json::to_vec(&self.checkpoint).expect("a checkpoint is plain JSON"),
+        }
+    }
+}
+
 /// What a move would be, without making it. Reads only; nobody is fenced.
 ///
 /// # Errors
@@ -71,20 +81,21 @@ pub async fn look<D: Dump, L: Log>(
 pub async fn set<D: Dump, L: Log, R: Registry>(
     task: &Task,
     mut dump: D,
-    log: L,
+    mut log: L,
     registry: Arc<R>,
     target: Target,
 ) -> Result<Move, Error> {
     let names = TopicNames::new(&task.name);
-    let mut log = log;
     if log.describe_topic(&names.state()).await?.is_none() {
         return Err(StartError::NothingPublished.into());
     }
     let (mut transactor, found) = Transactor::borrow(log, &names.state(), &task.owner).await?;
     let moved = match plan(&mut dump, task, &found, target).await {
-        Ok(moved) => publish(task, &mut transactor, registry, &found, &moved)
-            .await
-            .map(|()| moved),
+        Ok(moved) => match publish(task, &mut transactor, registry, &found, &moved).await {
+            // The task has taken its state back, perhaps only after that.
+            Err(error) if error.is_fenced() && was_made(&mut transactor, &moved).await => Ok(moved),
+            published => published.map(|()| moved),
+        },
         Err(error) => Err(error),
     };
     if moved.is_err() {
@@ -218,13 +229,18 @@ async fn publish<L: Log, R: Registry>(
         push_json(&mut batch, &target, &key, table)?;
     }
     batch.push(&target, Some(state::owner_key().as_bytes()), None)?;
-    let value = serde_json::to_vec(&moved.checkpoint).expect("a checkpoint is plain JSON");
-    let mark = Mark {
-        key: state::checkpoint_key(),
-        value,
-    };
-    transactor.commit(batch, &mark).await?;
+    transactor.commit(batch, &moved.mark()).await?;
     Ok(())
+}
+
+async fn was_made<L: Log>(transactor: &mut Transactor<L>, moved: &Move) -> bool {
+    match transactor.has(&moved.mark()).await {
+        Ok(was_made) => was_made,
+        Err(error) => {
+            tracing::debug!(%error, "whether the move was made is not known");
+            false
+        }
+    }
 }
 
 /// Only the end of our ownership. That is all that is left to do, so that an error is not reported over the first one.

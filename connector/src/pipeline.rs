@@ -14,6 +14,8 @@ mod commit;
 mod event;
 mod idle;
 
+pub(crate) use idle::refuse_shared_topics;
+
 use std::time::Duration;
 
 use binlog_bridge_core::decode::{Decoder, Joined, Joiner};

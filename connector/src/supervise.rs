@@ -27,7 +27,7 @@ use crate::error::{Error, Verdict};
 use crate::health::Health;
 use crate::lineage::{find_split, verify};
 use crate::metrics::Metrics;
-use crate::pipeline::{Limits, Pipeline};
+use crate::pipeline::{Limits, Pipeline, refuse_shared_topics};
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::sink::log::TopicDescription;
@@ -70,6 +70,8 @@ pub struct Connections<D, L, R> {
     pub look_ahead: Box<dyn Fn() -> D + Send + Sync>,
     /// A log that is not initialised.
     pub log: Box<dyn Fn() -> Result<L, LogError> + Send + Sync>,
+    /// Another replica was seen to have the server id that is configured.
+    pub server_id_taken: Arc<AtomicBool>,
     /// The registry.
     pub registry: Arc<R>,
     /// Queues for the turn to run the task; `None` if instances do not stand by for each other.
@@ -171,9 +173,10 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
         metrics.active(false);
         remember_dead(&mut dead, &error);
         health.not_ready(&error.to_string());
-        if stands_by(turn, &error).await {
-            // Whoever has the turn may take the task from anybody.
+        if stands_by(turn, &error) {
+            // Whoever has the turn may take the task from anybody, and throws us out at the server with our own id.
             owned.store(false, Ordering::Relaxed);
+            connections.server_id_taken.store(false, Ordering::Relaxed);
             continue;
         }
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
@@ -200,12 +203,12 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
 }
 
 /// True if another instance runs the task from now on, and this one waits for its turn.
-async fn stands_by(turn: &mut Option<Turn>, error: &Error) -> bool {
+fn stands_by(turn: &mut Option<Turn>, error: &Error) -> bool {
     let (Some(turn), Error::Sink(SinkError::TakenOver { .. })) = (turn, error) else {
         return false;
     };
     tracing::warn!(%error, "standing by");
-    turn.rejoin().await;
+    turn.rejoin();
     true
 }
 
@@ -280,7 +283,11 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
                     .not_ready("joining the group of the task's instances"),
                 Standing::Ours | Standing::Refused(_) => self.health.not_ready("starting"),
             };
-            turn.insert(mine).wait(told).await?;
+            let waited = turn.insert(mine).wait(told).await;
+            if turn.as_ref().is_some_and(Turn::is_over) {
+                *turn = None;
+            }
+            waited?;
         }
         self.once(fenced).await
     }
@@ -341,11 +348,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             Ok(parts) => parts,
             Err(error) => return Err((error, sink.into_transactor().await.0)),
         };
-        let mut pipeline = parts.into_pipeline(self, sink);
-        match pipeline.refuse_shared_topics().await {
-            Ok(()) => Ok(pipeline),
-            Err(error) => Err((error, pipeline.sink.into_transactor().await.0)),
-        }
+        Ok(parts.into_pipeline(self, sink))
     }
 
     async fn open_log(&self) -> Result<(Transactor<L>, State), Error> {
@@ -457,6 +460,8 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         sink.idle().await?;
         self.owned.store(true, Ordering::Relaxed);
         verify(&mut dump, &checkpoint, survey).await?;
+        // Before the dump is open: a server waits only so long for somebody to take what it sends.
+        refuse_shared_topics(&mut dump, &catalog, &selection).await?;
         let dead = self
             .dead_transactions(&mut dump, &checkpoint, &survey.server_uuid)
             .await?;

@@ -36,6 +36,8 @@ pub enum Order {
 pub struct Turn {
     standing: watch::Receiver<Standing>,
     orders: mpsc::UnboundedSender<Order>,
+    /// Until it is answered, the standing is that of before.
+    rejoined: Option<oneshot::Receiver<()>>,
 }
 
 /// The other end: who tells the instance of its standing, and carries out its orders.
@@ -47,8 +49,8 @@ pub struct TurnKeeper {
     pub orders: mpsc::UnboundedReceiver<Order>,
 }
 
-/// How long an order may take; whoever gave it goes on then, as nothing rests on it.
-const ORDER_MAX: Duration = Duration::from_secs(3);
+/// How long leaving may take; whoever leaves goes on then, as nothing rests on it.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 /// A turn and its keeper.
 #[must_use]
@@ -58,6 +60,7 @@ pub fn turn() -> (Turn, TurnKeeper) {
     let turn = Turn {
         standing: told,
         orders,
+        rejoined: None,
     };
     let keeper = TurnKeeper {
         standing,
@@ -72,6 +75,12 @@ impl Turn {
     /// # Errors
     /// If somebody has to act before it can come.
     pub async fn wait(&mut self, mut tell: impl FnMut(&Standing)) -> Result<(), LogError> {
+        if let Some(rejoined) = &mut self.rejoined {
+            tell(&Standing::Joining);
+            // A keeper that has ended is found below.
+            rejoined.await.ok();
+            self.rejoined = None;
+        }
         loop {
             let standing = self.standing.borrow_and_update().clone();
             tell(&standing);
@@ -89,21 +98,30 @@ impl Turn {
     }
 
     /// Gives the turn up and queues again: what was known of it is worth nothing once another instance runs the task.
-    pub async fn rejoin(&mut self) {
-        self.order(Order::Rejoin).await;
+    pub fn rejoin(&mut self) {
+        self.rejoined = self.order(Order::Rejoin);
+    }
+
+    /// True if it can never come any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.orders.is_closed()
     }
 
     /// Leaves, so that the next one gets the turn at once.
     pub async fn leave(self) {
-        self.order(Order::Leave).await;
+        if let Some(left) = self.order(Order::Leave)
+            && tokio::time::timeout(LEAVE_MAX, left).await.is_err()
+        {
+            tracing::debug!("leaving takes long");
+        }
     }
 
-    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
+    fn order(
+        &self,
+        order: impl FnOnce(oneshot::Sender<()>) -> Order,
+    ) -> Option<oneshot::Receiver<()>> {
         let (answer, answered) = oneshot::channel();
-        if self.orders.send(order(answer)).is_ok()
-            && tokio::time::timeout(ORDER_MAX, answered).await.is_err()
-        {
-            tracing::debug!("giving up the turn takes long");
-        }
+        self.orders.send(order(answer)).is_ok().then_some(answered)
     }
 }

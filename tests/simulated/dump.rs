@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use binlog_bridge::source::{Description, Dump, SourceError, Survey};
 use binlog_bridge_core::event::{EventBlock, Part};
-use binlog_bridge_core::position::{GtidSet, Position};
+use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
 use binlog_bridge_core::selection::TableName;
 use tokio::time::Instant;
 
@@ -285,6 +285,11 @@ fn begin(server: &mut Server, position: &Position) -> Result<Open, SourceError> 
 impl Dump for SimDump {
     async fn survey(&mut self) -> Result<Survey, SourceError> {
         self.request(Step::Survey, "survey", Server::survey).await
+    }
+
+    async fn end(&mut self) -> Result<(String, Option<FileOffset>), SourceError> {
+        self.request(Step::Survey, "read the end of the binlog", Server::end)
+            .await
     }
 
     async fn tables(&mut self, databases: &[String]) -> Result<Vec<TableName>, SourceError> {

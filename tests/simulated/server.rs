@@ -219,6 +219,12 @@ impl Server {
             .count()
     }
 
+    /// Whose binlog it is, and where it ends.
+    pub fn end(&mut self) -> (String, Option<FileOffset>) {
+        self.surveys += 1;
+        (self.uuid.clone(), Some(self.current()))
+    }
+
     pub fn survey(&mut self) -> Survey {
         self.surveys += 1;
         let set = |count: usize| match count {

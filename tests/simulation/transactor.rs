@@ -130,6 +130,29 @@ fn after_any_unknown_commit_a_new_producer_is_used_before_anything_is_appended()
 }
 
 #[test]
+fn a_commit_that_was_made_is_found_though_its_repetition_is_fenced() {
+    block_on(async {
+        for (fault, was_made) in [(Fault::AnswerLost, true), (Fault::Slow, false)] {
+            let cluster = Cluster::new();
+            let mut old = cluster.start("old").await;
+            cluster.fault(Step::Commit, fault);
+            let made = mark(1);
+            let (error, ()) = tokio::join!(old.commit(Batch::default(), &made), async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                cluster.rival_commits(&owner_key(), Some(&owner("new")));
+            });
+            assert!(
+                matches!(error, Err(SinkError::Log(error)) if error.kind.is_fenced()),
+                "{fault:?}"
+            );
+            let inits = cluster.inits();
+            assert_eq!(old.has(&made).await.unwrap(), was_made, "{fault:?}");
+            assert_eq!(cluster.inits(), inits, "the rival was fenced");
+        }
+    });
+}
+
+#[test]
 fn a_fenced_commit_does_not_fence_its_rival() {
     block_on(async {
         let cluster = Cluster::new();

@@ -175,6 +175,7 @@ impl World {
             dump: Box::new(move || dump()),
             look_ahead: Box::new(move || another().second()),
             log: Box::new(log),
+            server_id_taken: Arc::default(),
             registry: Arc::new(self.registry.of(process.clone())),
             turn: None,
         }

@@ -168,6 +168,7 @@ pub(super) fn connections(
         // The server ends a dump when another replica with its id comes: never the configured one.
         look_ahead: Box::new(move || with_id(&look_ahead, 0)),
         log: Box::new(move || KafkaLog::new(kafka.clone())),
+        server_id_taken: Arc::clone(&config.dump.server_id_taken),
         registry: Arc::new(registry),
         turn: config.standby.then_some(turn),
     })

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use binlog_bridge_core::selection::TableName;
+use binlog_bridge_core::selection::{Selection, TableName};
 use tokio::time::Instant;
 
 use super::Pipeline;
+use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
@@ -56,32 +57,47 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         if transactor.was_given_back() {
             return Err(moved().into());
         }
-        // What the binlog has up to our place is not lost, whatever the set of GTIDs says by now: with semi-synchronous
-        // replication that comes later.
-        let (position, lineage) = (self.decoder.position(), &self.checkpoint.lineage);
-        if let Ok(Ok(survey)) = tokio::time::timeout(ANSWER_MAX, self.dump.survey()).await
-            && survey.server_uuid == lineage.server_uuid
-            && survey.current < *position.at()
-        {
-            check_history(position, &lineage.first_file, &survey)?;
-        }
+        self.refuse_lost_history().await?;
         if self.has_new_names {
-            self.refuse_shared_topics().await?;
+            refuse_shared_topics(&mut self.dump, &self.catalog, self.tables.selection()).await?;
             self.has_new_names = false;
         }
         Ok(())
     }
 
-    /// Looks for tables that would share a topic, before one of them has rows.
-    ///
-    /// # Errors
-    /// If there are some, or the server cannot be asked.
-    pub(crate) async fn refuse_shared_topics(&mut self) -> Result<(), Error> {
-        let selection = self.tables.selection();
-        let databases: BTreeSet<&str> = selection.database_names().collect();
-        let databases: Vec<String> = databases.into_iter().map(str::to_owned).collect();
-        let mut tables = self.dump.tables(&databases).await?;
-        tables.retain(|table: &TableName| selection.selects(table));
-        Ok(self.catalog.refuse_shared_topics(&tables)?)
+    /// A binlog that ends before our place is not the one that was followed. What it has up to our place is not lost,
+    /// whatever the set of GTIDs says by now: with semi-synchronous replication that comes later.
+    async fn refuse_lost_history(&mut self) -> Result<(), Error> {
+        let (position, lineage) = (self.decoder.position(), &self.checkpoint.lineage);
+        let Ok(Ok((uuid, Some(end)))) = tokio::time::timeout(ANSWER_MAX, self.dump.end()).await
+        else {
+            return Ok(());
+        };
+        if uuid != lineage.server_uuid || end >= *position.at() {
+            return Ok(());
+        }
+        let Ok(Ok(survey)) = tokio::time::timeout(ANSWER_MAX, self.dump.survey()).await else {
+            return Ok(());
+        };
+        if survey.server_uuid == lineage.server_uuid && survey.current < *position.at() {
+            check_history(position, &lineage.first_file, &survey)?;
+        }
+        Ok(())
     }
+}
+
+/// Looks for tables that would share a topic, before one of them has rows.
+///
+/// # Errors
+/// If there are some, or the server cannot be asked.
+pub(crate) async fn refuse_shared_topics<D: Dump, R: Registry>(
+    dump: &mut D,
+    catalog: &Catalog<R>,
+    selection: &Selection,
+) -> Result<(), Error> {
+    let databases: BTreeSet<&str> = selection.database_names().collect();
+    let databases: Vec<String> = databases.into_iter().map(str::to_owned).collect();
+    let mut tables = dump.tables(&databases).await?;
+    tables.retain(|table: &TableName| selection.selects(table));
+    Ok(catalog.refuse_shared_topics(&tables)?)
 }

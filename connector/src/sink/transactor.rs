@@ -380,6 +380,19 @@ impl<L: Log> Transactor<L> {
         }
     }
 
+    /// Whether a transaction with the mark is in Kafka. Asked after fencing, which may answer a commit that was made;
+    /// nobody is fenced by it.
+    ///
+    /// # Errors
+    /// [`SinkError`]
+    pub async fn has(&mut self, mark: &Mark) -> Result<bool, SinkError> {
+        let records = self.read_state().await?;
+        let is_mark = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            key == mark.key.as_bytes() && value.as_deref() == Some(mark.value.as_slice())
+        };
+        Ok(records.iter().any(is_mark))
+    }
+
     fn refuse_rival(&self) -> Result<(), SinkError> {
         match self.rival.clone() {
             None => Ok(()),

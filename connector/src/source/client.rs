@@ -279,6 +279,16 @@ impl SourceClient {
         }))
     }
 
+    /// The server's uuid, and where its binlog ends; `None` if it writes none.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub(super) async fn end(&mut self) -> Result<(String, Option<FileOffset>), SourceError> {
+        let uuid = self.server_uuid().await?;
+        let status = self.master_status().await?;
+        Ok((uuid, status.map(|status| status.end())))
+    }
+
     /// The server's uuid; empty on servers without one.
     ///
     /// # Errors

@@ -14,6 +14,11 @@ pub trait Dump: Send + 'static {
     /// What the server says of itself now. Works whether or not the dump is open.
     fn survey(&mut self) -> impl Future<Output = Result<Survey, SourceError>> + Send;
 
+    /// The server's uuid, and where its binlog ends; `None` if it writes none. Made to be asked often.
+    fn end(
+        &mut self,
+    ) -> impl Future<Output = Result<(String, Option<FileOffset>), SourceError>> + Send;
+
     /// The tables of databases, without views. Works whether or not the dump is open.
     fn tables(
         &mut self,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use binlog_bridge_core::event::{EventBlock, Part};
-use binlog_bridge_core::position::{GtidSet, Position};
+use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
 use binlog_bridge_core::selection::TableName;
 use futures_util::{FutureExt, StreamExt};
 use mysql_async::binlog::EventType;
@@ -57,7 +57,7 @@ pub struct MysqlDump {
     large: Option<(Event, usize)>,
     /// An error that came after events that were handed on first.
     failed: Option<SourceError>,
-    /// For questions about tables, which may be many.
+    /// For questions that may be many: about tables, and where the binlog ends.
     client: Option<SourceClient>,
 }
 
@@ -79,6 +79,13 @@ impl MysqlDump {
             failed: None,
             client: None,
         }
+    }
+
+    /// A connection that is to be kept.
+    async fn new_client(&self) -> Result<SourceClient, SourceError> {
+        let mut client = SourceClient::connect(&self.settings.source).await?;
+        client.prepare_to_describe().await?;
+        Ok(client)
     }
 
     /// Appends an event as it was on the wire. Of a large one the first part; the rest is kept for later calls.
@@ -269,16 +276,29 @@ impl Dump for MysqlDump {
         Ok(all)
     }
 
-    async fn describe(&mut self, table: &TableName) -> Result<Option<Description>, SourceError> {
+    async fn end(&mut self) -> Result<(String, Option<FileOffset>), SourceError> {
         // A connection is kept only if all went well; one that was idle for long may have been ended by the server.
+        if let Some(mut client) = self.client.take()
+            && let Ok(end) = client.end().await
+        {
+            self.client = Some(client);
+            return Ok(end);
+        }
+        let mut client = self.new_client().await?;
+        let end = client.end().await?;
+        self.client = Some(client);
+        Ok(end)
+    }
+
+    async fn describe(&mut self, table: &TableName) -> Result<Option<Description>, SourceError> {
+        // As above.
         if let Some(mut client) = self.client.take()
             && let Ok(described) = client.describe(table).await
         {
             self.client = Some(client);
             return Ok(described);
         }
-        let mut client = SourceClient::connect(&self.settings.source).await?;
-        client.prepare_to_describe().await?;
+        let mut client = self.new_client().await?;
         let described = client.describe(table).await?;
         self.client = Some(client);
         Ok(described)
