@@ -125,3 +125,46 @@ impl Turn {
         self.orders.send(order(answer)).is_ok().then_some(answered)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn is_waiting(future: impl Future<Output = Result<(), LogError>>) -> bool {
+        pin!(future).now_or_never().is_none()
+    }
+
+    #[test]
+    fn a_turn_that_was_given_up_is_not_believed_until_the_keeper_knows_of_it() {
+        let (mut mine, mut keeper) = turn();
+        keeper.standing.send_replace(Standing::Ours);
+        mine.rejoin();
+        let mut told = Vec::new();
+        assert!(is_waiting(mine.wait(|standing| told.push(standing.clone()))));
+        assert_eq!(told, [Standing::Joining]);
+        let Ok(Order::Rejoin(done)) = keeper.orders.try_recv() else {
+            panic!("no order")
+        };
+        keeper.standing.send_replace(Standing::Waiting);
+        done.send(()).unwrap();
+        assert!(is_waiting(mine.wait(|_| ())));
+        keeper.standing.send_replace(Standing::Ours);
+        assert!(!is_waiting(mine.wait(|_| ())));
+    }
+
+    #[test]
+    fn a_turn_whose_keeper_has_ended_is_over() {
+        let (mut mine, keeper) = turn();
+        assert!(!mine.is_over());
+        mine.rejoin();
+        drop(keeper);
+        assert!(mine.is_over());
+        let error = mine.wait(|_| ()).now_or_never().unwrap().unwrap_err();
+        assert_eq!(error.operation, "standby");
+    }
+}

@@ -1,6 +1,7 @@
 """Other replicas of the server that have the same server_id. The server ends the dump of the one that came first."""
 
 import re
+import signal
 import socket
 import struct
 import threading
@@ -117,3 +118,28 @@ def test_fault_18_two_tasks_of_one_configured_id_do_not_throw_out_each_other_for
             assert ids_of(follower.drain().events) == list(range(1, number + 1))
     assert max(throws) <= THROWS_MAX, throws
     assert any("server_id" in line and '"level":"WARN"' in line for each in both for line in each.stderr().splitlines())
+
+
+def test_fault_18_instances_that_stand_by_for_each_other_keep_the_configured_id(orders: Task):
+    settings = {"standby": True, "source": {"server_id": SERVER_ID}}
+    first = orders.connector("first", **settings).start(ready_within=30)
+    second = orders.connector("second", **settings).start()
+
+    def wait_for(connector: Connector, word: str) -> None:
+        wait_until(
+            lambda: connector.http_get("readyz") == (200, f"{word}\n"), lambda: f"it is {word}:\n{connector.tail()}", 40
+        )
+
+    wait_for(second, "standby")
+    first.signal(signal.SIGSTOP)
+    try:
+        wait_for(second, "ready")
+    finally:
+        first.signal(signal.SIGCONT)
+    wait_for(first, "standby")
+    assert thrown_out(first), "the second instance has another id"
+    second.terminate()
+    wait_for(first, "ready")
+    throws = thrown_out(first)
+    with replica(orders.stack, SERVER_ID):
+        wait_until(lambda: thrown_out(first) > throws, lambda: f"it has the configured id again:\n{first.tail()}")
