@@ -74,7 +74,8 @@ def scenes(stack, tasks, proxies: Proxies, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def table(request: pytest.FixtureRequest, tell: Callable[[str], None]) -> TableFile | None:
     """Its lines are printed without the name of a test, so that they are a table."""
-    if request.node.callspec.params["fault"] is FAULTS[0]:
+    rows = (item for item in request.session.items if "table" in item.fixturenames)
+    if request.node is next(rows):
         tell(f"BINLOG_BRIDGE_TEST_SEED={SEED} repeats the plan of this table")
         for line in HEAD:
             tell(line)
@@ -86,7 +87,12 @@ def name_of(fault: Fault) -> str:
     return " ".join([*(f"fault_{number}" for number in fault.numbers), fault.name])
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=name_of)
+def parameter_of(fault: Fault):
+    """Rows that measure time need the machine for themselves."""
+    return pytest.param(fault, id=name_of(fault), marks=[pytest.mark.alone] if fault.seconds_max else [])
+
+
+@pytest.mark.parametrize("fault", [parameter_of(fault) for fault in FAULTS])
 def test_nothing_is_lost_doubled_or_torn_by(fault: Fault, scenes: Scenes, table: TableFile | None, tell, request):
     if table is not None and fault.name in table.lines():
         pytest.skip("the table has this row already")

@@ -10,15 +10,12 @@ from contextlib import contextmanager
 import pytest
 
 from harness.connector import Connector
+from harness.faults import AFTER_KILL_SECONDS_MAX, AFTER_TERM_SECONDS_MAX
 from harness.reader import Follower, json_decoder
 from harness.task import Task, ids_of
 from harness.wait import wait_until
 
 pytestmark = pytest.mark.alone
-
-# From the signal to the first commit of the one that takes over. Brokers wait 6 s for a sign of life by default.
-AFTER_KILL_SECONDS_MAX = 10
-AFTER_TERM_SECONDS_MAX = 2
 
 
 @pytest.fixture
@@ -53,14 +50,6 @@ def instance(task: Task, name: str) -> Connector:
     return task.connector(name, standby=True)
 
 
-def is_active(connector: Connector) -> bool:
-    return connector.http_get("readyz")[1] == "ready\n"
-
-
-def is_standby(connector: Connector) -> bool:
-    return connector.http_get("readyz") == (200, "standby\n")
-
-
 def active_metric(connector: Connector) -> int:
     return int(re.search(r"^binlog_bridge_active (\d+)$", connector.http_get("metrics")[1], re.MULTILINE)[1])
 
@@ -75,7 +64,7 @@ def pair(task: Task) -> Iterator[tuple[Connector, Connector]]:
     first, second = instance(task, "first"), instance(task, "second")
     first.start(ready_within=30)
     second.start()
-    wait_for(second, is_standby, "it stands by")
+    wait_for(second, Connector.is_standby, "it stands by")
     with Writer(task):
         yield first, second
 
@@ -112,7 +101,7 @@ def test_fault_79_of_two_that_stand_by_one_publishes_and_takes_over_at_once_when
         assert active_metric(second) == 0
         seconds = seconds_to_takeover(orders, lambda: first.signal(signal.SIGTERM))
         assert first.wait_exit(5) == 0
-        wait_for(second, is_active, "it runs the task")
+        wait_for(second, Connector.is_active, "it runs the task")
         assert active_metric(second) == 1
         say(f"first commit {seconds:.2f} s after SIGTERM")
     check_exactly_once(orders)
@@ -122,7 +111,7 @@ def test_fault_79_of_two_that_stand_by_one_publishes_and_takes_over_at_once_when
 def test_fault_79_one_that_stands_by_takes_over_when_the_other_is_killed(orders: Task, say):
     with pair(orders) as (first, second):
         seconds = seconds_to_takeover(orders, first.kill)
-        wait_for(second, is_active, "it runs the task")
+        wait_for(second, Connector.is_active, "it runs the task")
         say(f"first commit {seconds:.2f} s after SIGKILL")
     check_exactly_once(orders)
     assert seconds <= AFTER_KILL_SECONDS_MAX
@@ -132,14 +121,14 @@ def test_fault_90_one_that_slept_while_the_other_took_over_stands_by_when_it_wak
     with pair(orders) as (first, second):
         first.signal(signal.SIGSTOP)
         try:
-            wait_for(second, is_active, "it runs the task", 40)
+            wait_for(second, Connector.is_active, "it runs the task", 40)
         finally:
             first.signal(signal.SIGCONT)
-        wait_for(first, is_standby, "it stands by")
-        assert is_active(second), second.tail()
+        wait_for(first, Connector.is_standby, "it stands by")
+        assert second.is_active(), second.tail()
         # And takes over again.
         second.terminate()
-        wait_for(first, is_active, "it runs the task")
+        wait_for(first, Connector.is_active, "it runs the task")
     check_exactly_once(orders)
 
 
@@ -148,8 +137,8 @@ def test_the_turn_stays_with_the_one_that_has_it_when_others_come_and_go(orders:
         runs = first.stderr().count('"message":"streaming"')
         for name in "third", "fourth":
             other = instance(orders, name).start()
-            wait_for(other, is_standby, "it stands by")
-            assert is_active(first) and is_standby(second)
+            wait_for(other, Connector.is_standby, "it stands by")
+            assert first.is_active() and second.is_standby()
             other.terminate()
         assert first.stderr().count('"message":"streaming"') == runs, first.tail()
     check_exactly_once(orders)

@@ -66,6 +66,13 @@ class Connector:
         """The status of /readyz; None where nobody answers."""
         return self.http_get("readyz")[0]
 
+    def is_active(self) -> bool:
+        """It runs the task, which readiness does not tell: one that stands by is ready too."""
+        return self.http_get("readyz") == (200, "ready\n")
+
+    def is_standby(self) -> bool:
+        return self.http_get("readyz") == (200, "standby\n")
+
     def http_get(self, path: str) -> tuple[int | None, str]:
         try:
             with urllib.request.urlopen(f"http://{self.health}/{path}", timeout=2) as answer:

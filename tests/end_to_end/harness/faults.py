@@ -29,14 +29,16 @@ class Settings:
     silence_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 60_000
     registry_timeout_ms: int = 10_000
+    standby: bool = False  # a second one waits for its turn
 
     def changes(self, stack: "Stack", proxies: "Proxies") -> dict[str, Any]:
         """Of the usual configuration of a test."""
-        changes: dict[str, dict[str, Any]] = {
+        changes: dict[str, Any] = {
             "source": {"silence_timeout_ms": self.silence_timeout_ms},
             "kafka": {},
             "registry": {"timeout_ms": self.registry_timeout_ms},
             "limits": {"transaction_timeout_ms": self.transaction_timeout_ms, "checkpoint_interval_ms": 1000},
+            "standby": self.standby,
         }
         if self.is_proxied:
             changes["source"]["port"] = proxies.mysql.port
@@ -50,6 +52,7 @@ USUAL = Settings()
 IMPATIENT = Settings(False, SHORT_MS, SHORT_MS, SHORT_MS)
 PROXIED = Settings(True)
 PROXIED_IMPATIENT = Settings(True, SHORT_MS, SHORT_MS, SHORT_MS)
+WITH_STANDBY = Settings(standby=True)
 
 # Longer than SHORT_MS and what the broker takes to see it: it looks for transactions that timed out each second.
 BEYOND_SHORT_SECONDS = 3.5
@@ -61,6 +64,9 @@ KAFKA_REQUEST_SECONDS = 30
 START_SECONDS_MAX = 1.2
 # An instance that was fenced ends within this time.
 END_SECONDS_MAX = 30
+# Another takes over within this time. Brokers wait 6 s for a sign of life by default.
+AFTER_KILL_SECONDS_MAX = 10
+AFTER_TERM_SECONDS_MAX = 2
 
 
 def nothing(scene: "Scene") -> None:
@@ -80,6 +86,7 @@ class Fault:
     restarts: bool | None = None  # whether the connector begins anew, if that is certain
     is_slow_only: bool = False  # checkpoints go on while it lasts
     is_remembered: bool = False  # by the process: see `Scene.renew_if_remembered`
+    seconds_max: float | None = None  # from its begin until all is covered again, where a limit is promised
 
     def times(self, is_long: bool) -> int:
         return self.often[is_long]
@@ -134,6 +141,14 @@ def start_another(scene: "Scene") -> None:
     owner = read_state(scene.stack, scene.task.name)[("owner",)]["instance"]
     assert owner in error, f"the owner is {owner}, but the other one ended with: {error}"
     scene.connector = new
+
+
+def leave_it_to_the_standby(end: Callable[["Scene"], None]) -> Callable[["Scene"], None]:
+    """From here on no other runs, so whatever is covered that was written after it is the work of the one that stood by."""
+    def begin(scene: "Scene") -> None:
+        end(scene)
+        scene.connector = scene.other_connector()
+    return begin
 
 
 def stop_server(service: str, number: str, kills_connector: bool = False) -> Callable[["Scene"], None]:
@@ -196,6 +211,14 @@ def of_connector() -> list[Fault]:
             often=(2, 4), lasts=(BEYOND_SHORT_SECONDS, 120), settings=IMPATIENT, restarts=True, is_remembered=True,
         ),
         Fault("connector: a second one of the same task", (79,), start_another, often=(3, 30)),
+        Fault(
+            "connector with a standby: SIGKILL", (79, 88), leave_it_to_the_standby(kill), often=(2, 20),
+            settings=WITH_STANDBY, seconds_max=AFTER_KILL_SECONDS_MAX,
+        ),
+        Fault(
+            "connector with a standby: SIGTERM", (79, 89), leave_it_to_the_standby(terminate), often=(2, 20),
+            settings=WITH_STANDBY, seconds_max=AFTER_TERM_SECONDS_MAX,
+        ),
     ]
 
 
