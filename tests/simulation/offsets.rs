@@ -6,6 +6,7 @@ use binlog_bridge::error::Error;
 use binlog_bridge::offsets::{Move, Target, look, set};
 use binlog_bridge::start::StartError;
 use binlog_bridge_core::state::Owner;
+use binlog_bridge_tests::simulated::faults::{Fault, Scripted, Step};
 use binlog_bridge_tests::simulated::process::Process;
 
 use crate::runtime;
@@ -123,5 +124,23 @@ fn a_look_fences_nobody() {
         assert_eq!(world.checker().commits, begun);
         goes_on(&world).await;
         assert!(instance.health.is_ready());
+    });
+}
+
+#[test]
+fn a_move_that_was_made_is_told_though_the_task_took_its_state_back_before_the_answer_came() {
+    runtime().block_on(async {
+        let (mut world, instance) = streaming(true).await;
+        // After that of the owner record.
+        world.broker().faults.script.push(Scripted {
+            step: Step::Commit,
+            after: 1,
+            fault: Fault::AnswerLost,
+        });
+        let (moved, _) = command(&mut world, Target::Newest, None).await;
+        moved.unwrap().unwrap();
+        goes_on(&world).await;
+        assert_eq!(world.checker().gaps, 1);
+        assert!(!instance.has_ended());
     });
 }
