@@ -20,7 +20,7 @@ use binlog_bridge_core::value::TypeOptions;
 
 use crate::registry::Registry;
 use crate::sink::log::{Log, LogError, TopicDescription};
-use crate::sink::topics::{TopicSettings, ensure_topic, find_topic};
+use crate::sink::topics::{TopicSettings, ensure_topic, find_topic, held_back};
 use crate::sink::transactor::Transactor;
 use crate::subjects::{SubjectError, ensure_subject};
 
@@ -98,6 +98,18 @@ pub enum CatalogError {
         recorded: String,
         /// The id in the cluster.
         found: String,
+    },
+    /// A transaction that is over is open in a partition.
+    #[error(
+        "partition {partition} of topic {topic} holds records, from offset {offset} on, of a transaction that has not ended there"
+    )]
+    HeldBack {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The transaction's first record.
+        offset: i64,
     },
     /// The topic has lost partitions.
     #[error("topic {topic} has {found} partitions; {recorded} are in use")]
@@ -385,6 +397,7 @@ impl<R: Registry> Catalog<R> {
         if let Some(recorded) = self.topics.get(topic) {
             let found = find_topic(transactor.log(), topic).await?;
             let partitions = check_topic(topic, recorded, found)?;
+            refuse_held_back(topic, partitions, transactor).await?;
             transactor.watch(topic, &recorded.topic_id);
             return Ok(partitions);
         }
@@ -392,6 +405,7 @@ impl<R: Registry> Catalog<R> {
             let new = self.settings.data_topic(topic, partitions);
             ensure_topic(transactor.log(), &self.settings, new).await?
         };
+        refuse_held_back(topic, found.partitions, transactor).await?;
         transactor.watch(topic, &found.id);
         let state = TopicState {
             topic_id: found.id,
@@ -424,6 +438,25 @@ impl<R: Registry> Catalog<R> {
 /// Kafka refuses a topic whose name differs from another's only in `.` and `_`.
 fn comparable(topic: &str) -> String {
     topic.replace('.', "_")
+}
+
+/// Before the first record of the run goes there; later its own transaction may be open there.
+async fn refuse_held_back<L: Log>(
+    topic: &str,
+    partitions: i32,
+    transactor: &mut Transactor<L>,
+) -> Result<(), CatalogError> {
+    if transactor.is_watched(topic) {
+        return Ok(());
+    }
+    match held_back(transactor.log(), topic, partitions).await? {
+        None => Ok(()),
+        Some((partition, offset)) => Err(CatalogError::HeldBack {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+        }),
+    }
 }
 
 /// A topic that was published to must still be that topic.

@@ -450,6 +450,9 @@ fn log(error: &LogError) -> Verdict {
     }
 }
 
+/// What the task gave up would be published with its next transaction, though it is published anew.
+const HELD_BACK_REMEDY: &str = "Brokers that end a transaction while a partition has no leader may leave it open there (Kafka 4.1 to 4.3, KAFKA-20734). Look at the records from that offset on with isolation.level=read_uncommitted: those whose source is before the checkpoint of `binlog-bridge offsets show` were published and are in no other place; keep a copy of them. All others are published again. Then end the transaction there, and start again:";
+
 fn catalog(error: &CatalogError) -> Verdict {
     match error {
         CatalogError::Log(error) => log(error),
@@ -473,6 +476,13 @@ fn catalog(error: &CatalogError) -> Verdict {
         CatalogError::OtherTopic { .. } | CatalogError::FewerPartitions { .. } => {
             halt(OTHER_TOPIC_REMEDY)
         }
+        CatalogError::HeldBack {
+            topic,
+            partition,
+            offset,
+        } => Verdict::Halt(format!(
+            "{HELD_BACK_REMEDY} kafka-transactions.sh --bootstrap-server HOST:PORT abort --topic {topic} --partition {partition} --start-offset {offset}"
+        )),
         CatalogError::Batch(_) => halt("Lower limits.batch_bytes_max."),
     }
 }

@@ -145,7 +145,9 @@ mod tests {
         keeper.standing.send_replace(Standing::Ours);
         mine.rejoin();
         let mut told = Vec::new();
-        assert!(is_waiting(mine.wait(|standing| told.push(standing.clone()))));
+        assert!(is_waiting(
+            mine.wait(|standing| told.push(standing.clone()))
+        ));
         assert_eq!(told, [Standing::Joining]);
         let Ok(Order::Rejoin(done)) = keeper.orders.try_recv() else {
             panic!("no order")

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewTopic
 
-from harness.connector import Connector
+from harness.connector import Connector, error_and_remedy
 from harness.stack import Stack, script
 from harness.task import Task, ids_of
 from harness.wait import wait_until
@@ -19,6 +21,9 @@ QUOTA_BYTES_PER_SECOND = 70_000
 # Of the second disk: room for the brokers' own files, and soon full.
 DISK_BYTES = 64 * 1024 * 1024
 BACK_WITHIN_SECONDS = 90
+BATCH_BYTES = 1_000_000
+# So many bytes of a transaction fit on the disk.
+FREED_BYTES = 4 * BATCH_BYTES
 # What is sent and not answered is given up before that, and only then it is not ready.
 SOON_MS = 10_000
 
@@ -61,11 +66,11 @@ def insert(task: Task, number: int, kilobytes: int, table: str = "orders") -> No
 def quota(stack: Stack, bytes_per_second: int) -> Iterator[None]:
     """How much each producer may send."""
     clients = ("--alter", "--entity-type", "clients", "--entity-default")
-    script("configs", stack.name, *clients, "--add-config", f"producer_byte_rate={bytes_per_second}")
+    script("kafka-tool", stack.name, "configs", *clients, "--add-config", f"producer_byte_rate={bytes_per_second}")
     try:
         yield
     finally:
-        script("configs", stack.name, *clients, "--delete-config", "producer_byte_rate")
+        script("kafka-tool", stack.name, "configs", *clients, "--delete-config", "producer_byte_rate")
 
 
 def restarts(connector: Connector) -> int:
@@ -93,7 +98,7 @@ def test_fault_84_a_disk_that_is_full_is_waited_for_and_every_row_arrives_once(o
     """The broker gives the disk up, and what lay there has no leader until it has room and is started again."""
     if disk is None:
         pytest.skip("this machine does not let us mount a file system")
-    connector = orders.connector(limits={"transaction_timeout_ms": SOON_MS}).start(ready_within=30)
+    connector = on_the_other_disk(orders, disk)
     tables = tables_on_both(orders, disk)
     ballast = disk / "ballast"
     fill(ballast)
@@ -107,10 +112,7 @@ def test_fault_84_a_disk_that_is_full_is_waited_for_and_every_row_arrives_once(o
     wait_until(lambda: connector.readiness() == 503, "it is not ready", BACK_WITHIN_SECONDS)
     connector.check_running()
     ballast.unlink()
-    orders.stack.stopped["kafka"] = "KILL"
-    if orders.stack.lives("kafka"):
-        orders.stack.stop("kafka", "KILL")
-    orders.stack.start("kafka")
+    start_kafka_again(orders.stack)
     for table in tables:
         insert(orders, 5, 1, table)
         assert ids_of(orders.read(table, 5, seconds=BACK_WITHIN_SECONDS)) == [1, 2, 3, 4, 5]
@@ -124,7 +126,7 @@ def tables_on_both(task: Task, disk: pathlib.Path) -> list[str]:
     insert(task, 1, 1)
     while True:
         task.read(tables[-1], 1)
-        places = {any(disk.glob(f"{task.topic(table)}-*")) for table in tables}
+        places = {lies_on(disk, task.topic(table)) for table in tables}
         if len(places) == 2:
             return tables
         assert len(tables) < 10, "the broker uses one of its disks only"
@@ -137,3 +139,78 @@ def fill(file: pathlib.Path) -> None:
     with open(file, "wb", buffering=0) as out, pytest.raises(OSError, match="No space left"):
         while True:
             out.write(bytes(4096))
+
+
+def test_fault_84_what_a_full_disk_has_of_a_transaction_that_ended_without_it_is_never_published(
+    orders: Task, disk: pathlib.Path | None
+):
+    """This broker ends a transaction while a partition of it has no leader, and leaves it open there (KAFKA-20734): what is
+    in the partition would be published with the next one."""
+    if disk is None:
+        pytest.skip("this machine does not let us mount a file system")
+    connector = on_the_other_disk(orders, disk)
+    table = next(table for table in tables_on_both(orders, disk) if lies_on(disk, orders.topic(table)))
+    ballast = disk / "ballast"
+    fill(ballast)
+    with open(ballast, "r+b") as file:
+        file.truncate(ballast.stat().st_size - FREED_BYTES)
+    # Larger than that, in several batches.
+    payload = ", ".join(["RANDOM_BYTES(1000)"] * (BATCH_BYTES // 2000))
+    ids = list(range(2, 2 + 4 * FREED_BYTES // BATCH_BYTES))
+    orders.sql(
+        f"INSERT INTO {table} SELECT id, CONCAT({payload}) FROM JSON_TABLE('{ids}', '$[*]' COLUMNS (id INT PATH '$')) AS ids"
+    )
+    wait_until(lambda: "beginning again" in connector.stderr(), "the run has ended", BACK_WITHIN_SECONDS)
+    ballast.unlink()
+    start_kafka_again(orders.stack)
+    assert connector.wait_exit(BACK_WITHIN_SECONDS) == 4
+    assert '"state":"transaction-hanging"' in connector.stderr()
+    *_, topic, _, partition, _, offset = error_and_remedy(connector.stderr())[1].split()
+    abort = ("abort", "--topic", topic, "--partition", partition, "--start-offset", offset)
+    script("kafka-tool", orders.stack.name, "transactions", *abort)
+    connector.start(ready_within=30)
+    assert ids_of(orders.read(table, 1 + len(ids), seconds=BACK_WITHIN_SECONDS)) == [1, *ids]
+
+
+def start_kafka_again(stack: Stack) -> None:
+    """It may have ended by itself."""
+    stack.stopped["kafka"] = "KILL"
+    if stack.lives("kafka"):
+        stack.stop("kafka", "KILL")
+    stack.start("kafka")
+
+
+def lies_on(disk: pathlib.Path, topic: str, partition: int | str = "*") -> bool:
+    return any(disk.glob(f"{topic}-{partition}"))
+
+
+def on_the_other_disk(task: Task, disk: pathlib.Path) -> Connector:
+    """A connector of a task whose state and transactions, and whose coordinator, do not lie on the disk."""
+    # The brokers' own topic of transactions comes with the first.
+    Producer({"bootstrap.servers": task.stack.kafka, "transactional.id": "first"}).init_transactions(30)
+    names = (f"{task.name}-{number}" for number in range(100))
+    task.name = next(
+        name for name in names if not lies_on(disk, "__transaction_state", java_hash(f"binlog-bridge.{name}") % 4)
+    )
+    # New partitions go where there are the fewest.
+    fillers = [f"{task.name}-filler-{number}" for number in range(8)]
+    for future in task.stack.admin.create_topics([NewTopic(name, 1, 1) for name in fillers]).values():
+        future.result()
+    other = task.stack.directory / "kafka"
+    wait_until(lambda: all(lies_on(disk, name, 0) or lies_on(other, name, 0) for name in fillers), "they are there")
+    fillers = [name for name in fillers if lies_on(other, name, 0)]
+    for future in task.stack.admin.delete_topics(fillers).values():
+        future.result()
+    wait_until(lambda: not any(lies_on(other, name, 0) for name in fillers), "they are gone")
+    limits = {"transaction_timeout_ms": SOON_MS, "batch_bytes_max": BATCH_BYTES}
+    connector = task.connector(limits=limits).start(ready_within=30)
+    assert not lies_on(disk, task.state_topic) and not lies_on(disk, task.transactions_topic)
+    return connector
+
+
+def java_hash(text: str) -> int:
+    """How Kafka finds the partition of a transactional id."""
+    number = 0
+    for character in text:
+        number = (31 * number + ord(character)) & 0xFFFFFFFF
+    return number & 0x7FFFFFFF

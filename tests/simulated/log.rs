@@ -451,6 +451,26 @@ impl Log for SimLog {
         }
     }
 
+    async fn held_back(
+        &mut self,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<Option<(i32, i64)>, LogError> {
+        let operation = "held_back";
+        let held = |broker: &mut Broker| {
+            broker.topics.get(topic)?;
+            let mut all = (0..partitions).map(|partition| {
+                let index = usize::try_from(partition).unwrap();
+                let stable = broker.last_stable_offset(topic, index);
+                (partition, stable, broker.high_watermark(topic, index))
+            });
+            let held = all.find(|(_, stable, end)| stable < end);
+            Some(held.map(|(partition, stable, _)| (partition, stable)))
+        };
+        let held = self.simple(Step::Describe, operation, held).await?;
+        held.ok_or_else(|| error(operation, LogErrorKind::UnknownTopic))
+    }
+
     async fn begin_offset(&mut self, topic: &str) -> Result<i64, LogError> {
         let operation = "begin_offset";
         let begin = |broker: &mut Broker| Some(broker.topics.get(topic)?.partitions[0].begin);

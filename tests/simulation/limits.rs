@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use binlog_bridge::catalog::CatalogError;
 use binlog_bridge::error::Error;
 use binlog_bridge::sink::transactor::SinkError;
 
@@ -31,6 +32,38 @@ fn a_state_that_is_held_back_for_twenty_minutes_halts_and_names_the_tool() {
             "{}",
             halt.remedy
         );
+    });
+}
+
+#[test]
+fn what_a_topic_has_of_a_transaction_that_is_over_is_not_published_with_the_next() {
+    runtime().block_on(async {
+        let mut world = World::calm(true);
+        let instance = world.start();
+        world.server().transaction(40, false);
+        world.caught_up(SOON).await.unwrap();
+        instance.kill().await;
+        // A transaction that ends late only keeps the task waiting.
+        world.broker().transaction_timeout = Duration::from_secs(24 * 3600);
+        let foreign = world.broker().begin_foreign("sim.shop.t");
+        let instance = world.start();
+        instance.ready().await;
+        world.server().insert(0);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        world.broker().end_foreign(foreign, false);
+        world.caught_up(SOON).await.unwrap();
+        instance.kill().await;
+        world.broker().begin_foreign("sim.shop.t");
+        let instance = world.start();
+        instance.ready().await;
+        world.server().insert(0);
+        let halt = instance.ended().await.unwrap_err();
+        let is_held_back = matches!(
+            &halt.error,
+            Error::Catalog(CatalogError::HeldBack { topic, partition: 0, .. }) if topic == "sim.shop.t"
+        );
+        assert!(is_held_back, "{}", halt.error);
+        assert!(halt.remedy.contains("--topic sim.shop.t --partition 0 --start-offset"));
     });
 }
 

@@ -86,6 +86,7 @@ fn log(kind: LogErrorKind) -> &'static str {
 fn catalog(error: &CatalogError) -> &'static str {
     match error {
         CatalogError::Log(error) => log(error.kind),
+        CatalogError::HeldBack { .. } => "transaction-hanging",
         CatalogError::Subject(SubjectError::Registry(_)) => "registry",
         CatalogError::Subject(SubjectError::Incompatible { .. }) => "schema-incompatible",
         CatalogError::Subject(SubjectError::Unreadable { .. }) => "subject-unreadable",

@@ -38,6 +38,10 @@ const REPLICATION_FACTOR: i32 = 3;
 const RECORD_OVERHEAD_BYTES: usize = 1024;
 /// Brokers learn of a new topic one after another; after this long something is wrong.
 const TOPIC_APPEARS_MAX: Duration = Duration::from_secs(10);
+/// How long a topic may be held back before somebody has to look at it.
+const HELD_BACK_MAX: Duration = Duration::from_secs(5);
+/// Between two looks whether it still is.
+const HELD_BACK_PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks for a new topic.
 const TOPIC_APPEARS_PAUSE: Duration = Duration::from_millis(20);
 
@@ -156,6 +160,29 @@ pub async fn ensure_topic<L: Log>(
         kind: LogErrorKind::Unreachable,
         message: format!("topic {} was made but does not appear", topic.name),
     })
+}
+
+/// What an open transaction holds back of a topic, if it does not end soon. See [`Log::held_back`].
+///
+/// To be asked of each topic before a producer's first record goes there. A producer that has been initialised has no
+/// transaction left; but brokers may end one without telling a partition that has no leader at that moment (4.1 to 4.3:
+/// KAFKA-20734), and what is in that partition would be published with the producer's next transaction.
+///
+/// # Errors
+/// [`LogError`]
+pub async fn held_back<L: Log>(
+    log: &mut L,
+    topic: &str,
+    partitions: i32,
+) -> Result<Option<(i32, i64)>, LogError> {
+    let deadline = tokio::time::Instant::now() + HELD_BACK_MAX;
+    loop {
+        let held = log.held_back(topic, partitions).await?;
+        if held.is_none() || tokio::time::Instant::now() >= deadline {
+            return Ok(held);
+        }
+        tokio::time::sleep(HELD_BACK_PAUSE).await;
+    }
 }
 
 /// Describes a topic that should be there: a broker that has just begun may not know it for a moment.

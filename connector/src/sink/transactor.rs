@@ -219,6 +219,11 @@ impl<L: Log> Transactor<L> {
         Ok(found)
     }
 
+    /// True if the topic was given to [`Self::watch`].
+    pub fn is_watched(&self, topic: &str) -> bool {
+        self.watched.contains_key(topic)
+    }
+
     /// From now on the topic must have this id whenever a transaction with records for it is committed.
     pub fn watch(&mut self, topic: &str, id: &str) {
         self.watched.insert(topic.to_owned(), id.to_owned());

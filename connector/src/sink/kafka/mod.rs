@@ -231,6 +231,18 @@ impl Log for KafkaLog {
         .await?
     }
 
+    async fn held_back(
+        &mut self,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<Option<(i32, i64)>, LogError> {
+        let topic = topic.to_owned();
+        self.step("held_back", move |worker| {
+            worker.held_back(&topic, partitions)
+        })
+        .await?
+    }
+
     async fn begin_offset(&mut self, topic: &str) -> Result<i64, LogError> {
         let topic = topic.to_owned();
         self.step("begin_offset", move |worker| worker.begin_offset(&topic))

@@ -162,6 +162,29 @@ impl Worker {
         end_offset(handle, topic, within).map_err(|f| handle.context().explain(f).at("end_offset"))
     }
 
+    pub(super) fn held_back(
+        &mut self,
+        topic: &str,
+        partitions: i32,
+    ) -> Result<Option<(i32, i64)>, LogError> {
+        let operation = "held_back";
+        let within = self.request_timeout();
+        let partitions: Vec<_> = (0..partitions)
+            .map(|partition| (topic, partition))
+            .collect();
+        // The true ends first: what is appended between the two requests is not taken for held back.
+        let [ends, stable] =
+            [Isolation::ReadUncommitted, Isolation::ReadCommitted].map(|isolation| {
+                let handle = self.reader(isolation, operation)?;
+                let ends = native::end_offsets(handle, &partitions, within);
+                handle.serve();
+                ends.map_err(|failure| handle.context().explain(failure).at(operation))
+            });
+        let mut both = partitions.iter().zip(ends?.into_iter().zip(stable?));
+        let held = both.find(|(_, (end, stable))| stable < end);
+        Ok(held.map(|((_, partition), (_, stable))| (*partition, stable)))
+    }
+
     pub(super) fn read_committed(
         &mut self,
         topic: &str,
