@@ -11,6 +11,7 @@ import pytest
 pytest.register_assert_rewrite("harness")
 
 from harness import connector
+from harness.kafka_proxy import KafkaProxy
 from harness.stack import PASSWORD, Stack, remove_left_overs
 from harness.task import ROW_CANARY, Task
 
@@ -48,6 +49,21 @@ def rough_stack(stacks) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
+def proxy() -> Iterator[KafkaProxy]:
+    """On the way to the broker of `stack_behind_proxy`."""
+    with KafkaProxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def stack_behind_proxy(stacks, proxy: KafkaProxy, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """For a module of its own."""
+    with stacks(request.module.__name__, f"--kafka-proxy={proxy.port}") as stack:
+        proxy.target = int(stack.env["KAFKA_BEHIND_PROXY"].rpartition(":")[2])
+        yield stack
+
+
+@pytest.fixture(scope="module")
 def stack(shared_stack: Stack) -> Stack:
     """Modules that are hard on the servers override this."""
     return shared_stack
@@ -58,6 +74,13 @@ def task(stack: Stack, tmp_path: pathlib.Path) -> Iterator[Task]:
     """A task with a database of its own. At the end nothing it printed may hold a secret, a row or a panic."""
     with new_task(stack, tmp_path) as task:
         yield task
+
+
+@pytest.fixture
+def orders(task: Task) -> Task:
+    """A task with the table that `insert` and `published` are about. Modules that need more in it override this."""
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    return task
 
 
 @pytest.fixture(scope="session")

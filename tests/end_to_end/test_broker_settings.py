@@ -8,7 +8,7 @@ from harness.ending import HALTED, ended
 from harness.kafka_admin import delete_topic, has_feature
 from harness.reader import raw_decoder, read_all
 from harness.stack import Stack
-from harness.task import Task, ids_of
+from harness.task import Task, ids_of, insert
 from harness.wait import wait_until
 
 # Longer idle than this, and the brokers know nothing of a producer and its transactional id any more.
@@ -29,17 +29,6 @@ def stack(stacks) -> Iterator[Stack]:
         "settings", *settings, "--kafka=auto.create.topics.enable=true", "--kafka-feature=transaction.version=0"
     ) as stack:
         yield stack
-
-
-@pytest.fixture
-def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    return task
-
-
-def insert(task: Task, *ids: int) -> None:
-    for number in ids:
-        task.sql("INSERT INTO orders VALUES (%s)", number)
 
 
 def is_forgotten(task: Task) -> bool:

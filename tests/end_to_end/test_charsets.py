@@ -1,9 +1,6 @@
 """Text in every character set of the server: the connector's tables are what a server answers."""
 
 import os
-import random
-
-import pytest
 
 from harness import charsets
 from harness.stack import Stack

@@ -1,7 +1,6 @@
 """Three brokers: leaders change, brokers go and come back, and rows arrive once and in order all the while."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +8,7 @@ import pytest
 from confluent_kafka import ElectionType, TopicPartition
 
 from harness.connector import Connector
+from harness.inserts import Inserts
 from harness.kafka_admin import topic_settings
 from harness.reader import Follower, raw_decoder
 from harness.stack import Stack
@@ -36,28 +36,6 @@ def orders(task: Task) -> Iterator[Task]:
     yield task
     task.stack.restore()
     wait_whole(task.stack)
-
-
-class Inserts:
-    """Rows of one table, one after another, until it is told to end."""
-
-    def __init__(self, task: Task) -> None:
-        self.task, self.count, self.is_over = task, 0, threading.Event()
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self) -> None:
-        with self.task.connect() as connection, connection.cursor() as cursor:
-            while not self.is_over.wait(0.02):  # rows now and then, for as long as the test lasts
-                cursor.execute("INSERT INTO orders VALUES ()")
-                self.count += 1
-
-    def __enter__(self) -> "Inserts":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_over.set()
-        self.thread.join()
 
 
 def partition_metadata(stack: Stack, topic: str, partition: int):

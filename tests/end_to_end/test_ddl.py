@@ -62,7 +62,7 @@ def test_fault_62_a_change_that_readers_could_not_follow_halts_before_its_first_
     orders.sql("TRUNCATE TABLE orders")
     orders.sql("ALTER TABLE orders MODIFY note BIGINT NOT NULL")
     with orders.connect(autocommit=False) as connection, connection.cursor() as cursor:
-        cursor.executemany("INSERT INTO orders VALUES (%s, 77)", range(2, 500))
+        cursor.executemany("INSERT INTO orders VALUES (%s, 77)", [(number,) for number in range(2, 500)])
         connection.commit()
     ended(connector, HALTED, "orders", "note", "topic_name")
     ops = [event.value["op"] for event in orders.read("orders", 3)]

@@ -1,6 +1,5 @@
 """What ends the connector: the exit code, one sentence of cause and one of remedy, no panic, no secret."""
 
-import json
 import re
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from harness.connector import binary, environment
 from harness.ending import HALTED, INVALID, REFUSED, ended, refused
 from harness.stack import PASSWORD, USER
 from harness.task import ROW_CANARY, Task, ids_of
+
 
 @pytest.fixture
 def orders(task: Task) -> Task:

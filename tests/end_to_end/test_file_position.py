@@ -7,6 +7,7 @@ import pytest
 
 from harness.reader import read_all
 from harness.replay import check_equals_select
+from harness.stack import WITHOUT_GTIDS
 from harness.task import Task, ids_of
 from harness.torment import Plan
 from test_bank import run_bank
@@ -14,7 +15,7 @@ from test_bank import run_bank
 
 @pytest.fixture(scope="module")
 def stack(stacks):
-    with stacks("files", "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF") as stack:
+    with stacks("files", *WITHOUT_GTIDS) as stack:
         yield stack
 
 

@@ -9,38 +9,16 @@ import pymysql
 import pytest
 
 from harness.ending import HALTED, REFUSED, ended, refused
-from harness.task import Task, ids_of
+from harness.stack import WITHOUT_GTIDS
+from harness.task import Task, insert, published
 from harness.wait import wait_until
 
-WITH_GTIDS: list[str] = []
-WITHOUT_GTIDS = ["--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"]
 
-
-@pytest.fixture(scope="module", params=[WITH_GTIDS, WITHOUT_GTIDS], ids=["gtids", "files"])
+@pytest.fixture(scope="module", params=[(), WITHOUT_GTIDS], ids=["gtids", "files"])
 def stack(stacks, request: pytest.FixtureRequest):
     """Of its own: RESET takes the binlog from everybody."""
     with stacks(f"lineage{len(request.param)}", *request.param) as stack:
         yield stack
-
-
-@pytest.fixture
-def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    return task
-
-
-def insert(task: Task, *ids: int) -> None:
-    for number in ids:
-        task.sql("INSERT INTO orders VALUES (%s)", number)
-
-
-def published(task: Task, *ids: int) -> None:
-    """These and no others, in this order."""
-    assert ids_of(task.read("orders", len(ids), seconds=60)) == list(ids)
-
-
-def has_gtids(task: Task) -> bool:
-    return task.stack.variable("gtid_mode") == "ON"
 
 
 def rotate_and_purge(task: Task) -> None:
@@ -147,7 +125,8 @@ def test_fault_4_a_binlog_begun_anew_with_the_same_file_name_and_less_in_it_is_r
     insert(orders, 4)
     file, size = orders.stack.binlog_end()
     assert file == before[0] and size < before[1]
-    cause = "does not know transactions that were published" if has_gtids(orders) else "after the end of the server's binlog"
+    has_gtids = orders.stack.has_gtids()
+    cause = "does not know transactions that were published" if has_gtids else "after the end of the server's binlog"
     refused(connector, REFUSED, cause, "offsets set")
     published(orders, 1, 2, 3)
 
@@ -183,7 +162,7 @@ def test_fault_7_and_fault_8_transactions_that_the_server_lost_are_named_though_
     stack.start("mysql")
     insert(orders, 4, 5, 6)
     published(orders, 1, 2, 3, 4, 5, 6)
-    executed = stack.variable("gtid_executed") if has_gtids(orders) else ""
+    executed = stack.variable("gtid_executed") if orders.stack.has_gtids() else ""
     stack.stop("mysql", "KILL")
     stack.put_mysql_back(copy)
     stack.start("mysql")
@@ -217,7 +196,7 @@ def test_fault_7_and_fault_13_a_restored_backup_that_is_another_server_is_refuse
     insert(orders, 2)
     published(orders, 1, 2)
     connector.terminate()
-    executed = stack.variable("gtid_executed") if has_gtids(orders) else ""
+    executed = stack.variable("gtid_executed") if orders.stack.has_gtids() else ""
     stack.stop("mysql", "KILL")
     stack.put_mysql_back(copy)
     stack.forget_uuid()
@@ -240,7 +219,7 @@ def test_fault_8_a_binlog_file_that_a_crash_made_shorter_than_the_position_ends_
         binlog.truncate(whole)
     orders.stack.start("mysql")
     insert(orders, 6)
-    if has_gtids(orders):
+    if orders.stack.has_gtids():
         # The server knows from its tables that it executed them, and does not give their numbers again.
         published(orders, 1, 2, 3, 4, 5, 6)
         return
@@ -262,7 +241,7 @@ def test_fault_13_another_server_behind_the_address_is_followed_only_by_gtids(or
     stack.forget_uuid()
     stack.start("mysql")
     insert(orders, 2)
-    if not has_gtids(orders):
+    if not orders.stack.has_gtids():
         ended(connector, HALTED, "without GTIDs a position of one server means nothing on another", "source.host", seconds=60)
         refused(connector, REFUSED, "without GTIDs a position of one server means nothing on another", "source.host")
         published(orders, 1)

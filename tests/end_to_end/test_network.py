@@ -20,12 +20,6 @@ def stack(rough_stack):
     return rough_stack
 
 
-@pytest.fixture
-def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    return task
-
-
 def silence() -> dict[str, int]:
     return {"heartbeat_interval_ms": 500, "silence_timeout_ms": SILENCE_SECONDS * 1000}
 

@@ -8,32 +8,16 @@ import pytest
 
 from harness.connector import Connector, error_and_remedy
 from harness.ending import HALTED, REFUSED, refused
-from harness.task import Task, ids_of
+from harness.stack import WITHOUT_GTIDS
+from harness.task import Task, ids_of, insert
 from harness.wait import wait_until
 
-WITHOUT_GTIDS = ["--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"]
 
-
-@pytest.fixture(scope="module", params=[[], WITHOUT_GTIDS], ids=["gtids", "files"])
+@pytest.fixture(scope="module", params=[(), WITHOUT_GTIDS], ids=["gtids", "files"])
 def stack(stacks, request: pytest.FixtureRequest):
     """Of its own: purging takes the binlog from everybody."""
     with stacks("offsets" if request.param else "offsets_gtids", *request.param) as stack:
         yield stack
-
-
-@pytest.fixture
-def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    return task
-
-
-def insert(task: Task, *ids: int) -> None:
-    for number in ids:
-        task.sql("INSERT INTO orders VALUES (%s)", number)
-
-
-def with_gtids(task: Task) -> bool:
-    return task.stack.variable("gtid_mode") == "ON"
 
 
 def offsets_set(connector: Connector, *arguments: str) -> dict:
@@ -84,7 +68,7 @@ def test_fault_3_a_purged_position_is_passed_over_by_a_command_that_leaves_a_mar
         "from_gtid_set": before["position"].get("gtid_set"), "to_gtid_set": moved["to"].get("gtid_set"),
         "to_file": moved["to"]["file"], "to_pos": moved["to"]["offset"],
     }
-    assert (gap["gap"]["to_gtid_set"] is not None) == with_gtids(orders)
+    assert (gap["gap"]["to_gtid_set"] is not None) == orders.stack.has_gtids()
 
 
 def test_a_definition_of_before_the_gap_is_not_used_behind_it(task: Task):

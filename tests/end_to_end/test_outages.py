@@ -15,12 +15,6 @@ def stack(rough_stack):
     return rough_stack
 
 
-@pytest.fixture
-def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    return task
-
-
 def wait_not_ready(connector: Connector) -> None:
     """It answers, and the answer is no."""
     wait_until(lambda: connector.readiness() == 503, lambda: f"/readyz says 503; it printed:\n{connector.tail()}")

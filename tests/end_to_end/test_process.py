@@ -14,7 +14,7 @@ import pytest
 from harness.connector import Connector
 from harness.ending import HALTED, REFUSED, ended
 from harness.kafka_proxy import END_TXN, KafkaProxy, Request
-from harness.task import Task, ids_of
+from harness.task import Task, ids_of, insert, published
 from harness.wait import wait_until
 
 # What a process gets to end in after SIGTERM, where no other length is said.
@@ -28,22 +28,13 @@ HELD_BACK_SECONDS_MAX = SLEEP_SECONDS + 120
 
 
 @pytest.fixture(scope="module")
-def proxy() -> Iterator[KafkaProxy]:
-    with KafkaProxy() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-def stack(stacks, proxy: KafkaProxy):
-    with stacks("process", f"--kafka-proxy={proxy.port}") as stack:
-        proxy.target = int(stack.env["KAFKA_BEHIND_PROXY"].rpartition(":")[2])
-        yield stack
+def stack(stack_behind_proxy):
+    return stack_behind_proxy
 
 
 @pytest.fixture
-def orders(task: Task, proxy: KafkaProxy) -> Iterator[Task]:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    yield task
+def orders(orders: Task, proxy: KafkaProxy) -> Iterator[Task]:
+    yield orders
     proxy.check()
     proxy.reset()
 
@@ -56,16 +47,6 @@ def behind(orders: Task, proxy: KafkaProxy) -> Connector:
     insert(orders, 1)
     published(orders, 1)
     return connector
-
-
-def insert(task: Task, *ids: int) -> None:
-    for number in ids:
-        task.sql("INSERT INTO orders VALUES (%s)", number)
-
-
-def published(task: Task, *ids: int) -> None:
-    """These and no others, in this order."""
-    assert ids_of(task.read("orders", len(ids), seconds=60)) == list(ids)
 
 
 # Asked to end

@@ -13,7 +13,7 @@ from harness.connector import Connector
 from harness.ending import REFUSED, ended, refused
 from harness.kafka_admin import done
 from harness.stack import PASSWORD, USER, Stack
-from harness.task import Task, ids_of
+from harness.task import Task, ids_of, insert
 from harness.wait import wait_until
 
 # All that an account needs for a task; to see a thing is a right that comes with reading or writing it.
@@ -41,13 +41,12 @@ def stack(stacks) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def orders(task: Task) -> Iterator[Task]:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    acls = [right_of(task, *right) for right in RIGHTS]
-    done(task.stack.admin.create_acls(acls))
-    yield task
-    set_password(task.stack, PASSWORD)
-    done(task.stack.admin.delete_acls([filter_of(acl) for acl in acls]))
+def orders(orders: Task) -> Iterator[Task]:
+    acls = [right_of(orders, *right) for right in RIGHTS]
+    done(orders.stack.admin.create_acls(acls))
+    yield orders
+    set_password(orders.stack, PASSWORD)
+    done(orders.stack.admin.delete_acls([filter_of(acl) for acl in acls]))
 
 
 def right_of(task: Task, kind: ResourceType, name: str, pattern: ResourcePatternType, right: str) -> AclBinding:
@@ -86,11 +85,6 @@ def without(task: Task, kind: ResourceType, name: str, right: str) -> Iterator[N
         yield
     finally:
         done(task.stack.admin.create_acls([acl]))
-
-
-def insert(task: Task, *ids: int) -> None:
-    for number in ids:
-        task.sql("INSERT INTO orders VALUES (%s)", number)
 
 
 def alarms(connector: Connector) -> list[str]:

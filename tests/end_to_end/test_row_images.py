@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.reader import Event
-from harness.replay import row_of, select
+from harness.replay import select
 from harness.task import Task
 
 IMAGES = ["FULL", "MINIMAL", "NOBLOB"]

@@ -25,12 +25,6 @@ OBSERVED_SECONDS = 20
 THROWS_MAX = 8
 
 
-@pytest.fixture
-def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    return task
-
-
 class Replica:
     """A replica that dumps the binlog from its end under a server_id, as one without a uuid does, and stays until it
     is thrown out."""

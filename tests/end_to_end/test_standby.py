@@ -1,8 +1,6 @@
 """Instances that stand by for each other: one runs the task, and when it ends or is lost another goes on."""
 
-import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +9,7 @@ import pytest
 
 from harness.connector import Connector
 from harness.faults import AFTER_KILL_SECONDS_MAX, AFTER_TERM_SECONDS_MAX
+from harness.inserts import Inserts
 from harness.reader import Follower, json_decoder
 from harness.task import Task, ids_of
 from harness.wait import wait_until
@@ -24,34 +23,8 @@ def orders(task: Task) -> Task:
     return task
 
 
-class Writer:
-    """Inserts a row every few milliseconds."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self) -> None:
-        with self.task.connect() as connection, connection.cursor() as cursor:
-            while not self.stopping.wait(0.01):
-                cursor.execute("INSERT INTO orders VALUES ()")
-
-    def __enter__(self) -> "Writer":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
-
-
 def instance(task: Task, name: str) -> Connector:
     return task.connector(name, standby=True)
-
-
-def active_metric(connector: Connector) -> int:
-    return int(re.search(r"^binlog_bridge_active (\d+)$", connector.http_get("metrics")[1], re.MULTILINE)[1])
 
 
 def wait_for(connector: Connector, condition, what: str, seconds: float = 30) -> None:
@@ -65,7 +38,7 @@ def pair(task: Task) -> Iterator[tuple[Connector, Connector]]:
     first.start(ready_within=30)
     second.start()
     wait_for(second, Connector.is_standby, "it stands by")
-    with Writer(task):
+    with Inserts(task, pause_seconds=0.01):
         yield first, second
 
 
@@ -98,11 +71,11 @@ def check_exactly_once(task: Task) -> None:
 
 def test_fault_79_of_two_that_stand_by_one_publishes_and_takes_over_at_once_when_the_other_is_stopped(orders: Task, say):
     with pair(orders) as (first, second):
-        assert active_metric(second) == 0
+        assert second.metric("active") == 0
         seconds = seconds_to_takeover(orders, lambda: first.signal(signal.SIGTERM))
         assert first.wait_exit(5) == 0
         wait_for(second, Connector.is_active, "it runs the task")
-        assert active_metric(second) == 1
+        assert second.metric("active") == 1
         say(f"first commit {seconds:.2f} s after SIGTERM")
     check_exactly_once(orders)
     assert seconds <= AFTER_TERM_SECONDS_MAX

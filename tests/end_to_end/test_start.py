@@ -1,19 +1,6 @@
 """Where a task begins, and that this is settled before it says it is ready."""
 
-import pytest
-
-from harness.task import Task, ids_of
-
-
-@pytest.fixture
-def orders(task: Task) -> Task:
-    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    return task
-
-
-def insert(task: Task, *ids: int) -> None:
-    for number in ids:
-        task.sql("INSERT INTO orders VALUES (%s)", number)
+from harness.task import Task, ids_of, insert
 
 
 def test_rows_inserted_while_it_is_dead_before_its_first_row_arrive_with_start_latest(orders: Task):

@@ -9,7 +9,7 @@ from harness.ending import HALTED, REFUSED, ended, refused
 from harness.kafka_admin import delete_records, delete_topic, done, end, make_topic, set_topic, stable_end, write
 from harness.proxy import Proxy
 from harness.reader import read_all, raw_decoder
-from harness.task import Task, ids_of
+from harness.task import Task, ids_of, insert
 from harness.wait import wait_until
 
 # Until a topic that was deleted is known to be gone, and not only slow to appear, to the client and to us.
@@ -21,11 +21,6 @@ OPEN_WITHIN_SECONDS_MAX = 15
 def orders(task: Task) -> Task:
     task.sql("CREATE TABLE orders (id INT PRIMARY KEY, payload BLOB)")
     return task
-
-
-def insert(task: Task, *ids: int) -> None:
-    for number in ids:
-        task.sql("INSERT INTO orders (id) VALUES (%s)", number)
 
 
 def stop_in_order(task: Task) -> None:

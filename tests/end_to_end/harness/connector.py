@@ -82,6 +82,11 @@ class Connector:
         except OSError:
             return None, ""
 
+    def metric(self, name: str) -> float | None:
+        """The value of `binlog_bridge_<name>`, which has no labels; None where nobody answers."""
+        found = re.search(rf"^binlog_bridge_{name} (\S+)$", self.http_get("metrics")[1], re.MULTILINE)
+        return float(found[1]) if found else None
+
     def wait_ready(self, seconds: float = 30) -> None:
         def ready() -> bool:
             self.check_running()

@@ -5,7 +5,6 @@ judged, so each row begins at a known content of the tables and known ends of th
 """
 
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -229,10 +228,9 @@ class Scene:
         stable = self.stack.end_offsets(partitions, isolation=IsolationLevel.READ_COMMITTED)
         return any(stable[at] < ends[at] for at in partitions)
 
-    def restarts(self) -> int | None:
+    def restarts(self) -> float | None:
         """How often the connector's process has begun anew by itself; None where it does not answer."""
-        found = re.search(r"^binlog_bridge_restarts_total (\d+)", self.connector.http_get("metrics")[1], re.MULTILINE)
-        return int(found[1]) if found else None
+        return self.connector.metric("restarts_total")
 
     def add_column(self) -> None:
         """From now on both tables need a new schema."""

@@ -19,6 +19,9 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "stack"
 USER = "bridge"
 PASSWORD = "canary-of-the-password-7f3a9c"
 
+# Options of a server that names positions by file and offset alone.
+WITHOUT_GTIDS = ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+
 
 class Stack:
     """One set of servers. `up` starts it afresh; `down` ends it and removes its data."""
@@ -110,6 +113,9 @@ class Stack:
 
     def variable(self, name: str) -> Any:
         return self.sql(f"SELECT @@GLOBAL.{name}")[0][0]
+
+    def has_gtids(self) -> bool:
+        return self.variable("gtid_mode") == "ON"
 
     @contextmanager
     def metadata(self, value: str) -> Iterator[None]:

@@ -95,3 +95,14 @@ def summary(event: Any) -> str:
 
 def ids_of(events: list) -> list[Any]:
     return [event.value["after"]["id"] for event in events]
+
+
+def insert(task: Task, *ids: int) -> None:
+    """Rows of `orders`, each by itself."""
+    for number in ids:
+        task.sql("INSERT INTO orders (id) VALUES (%s)", number)
+
+
+def published(task: Task, *ids: int) -> None:
+    """These rows of `orders` and no others, in this order."""
+    assert ids_of(task.read("orders", len(ids), seconds=60)) == list(ids)
