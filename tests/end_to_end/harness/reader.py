@@ -150,10 +150,12 @@ class Follower:
         return self
 
     def read_to(self, ends: dict[tuple[str, int], int], seconds: float = 30) -> None:
+        """Fails if nothing comes for so long: how much there is to be read is not known."""
         deadline = time.monotonic() + seconds
         while behind := {at: end for at, end in ends.items() if self.reached[at] < end}:
-            assert time.monotonic() < deadline, f"committed records do not reach these ends within {seconds:g} s: {behind}"
-            self.step()
+            assert time.monotonic() < deadline, f"committed records do not reach these ends, none for {seconds:g} s: {behind}"
+            if self.step():
+                deadline = time.monotonic() + seconds
 
     def of(self, topic: str) -> list[Event]:
         return [event for event in self.events if event.topic == topic]
