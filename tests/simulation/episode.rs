@@ -194,19 +194,9 @@ impl Episode {
         Ok(())
     }
 
-    /// True if the server no longer has what follows the last checkpoint; without numbers, the place itself.
     fn position_is_gone(&self) -> bool {
         let checker = self.world.checker();
-        let Some(covered) = checker.begun() else {
-            return false;
-        };
-        let server = self.world.server();
-        match server.gtid_on {
-            true => server.purged() > covered,
-            false => !server.files[server.first..]
-                .iter()
-                .any(|file| file.name == checker.file),
-        }
+        checker.position_is_gone(&self.world.server())
     }
 
     /// While nobody looks, the binlog is begun anew, and soon holds more than was published.

@@ -1,4 +1,4 @@
-//! A task that is moved while it runs. Nothing is left out in these scenarios, so that every row is expected once.
+//! A task that is moved. What the GAP says of it is judged by the checker.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use binlog_bridge::start::StartError;
 use binlog_bridge_core::state::Owner;
 use binlog_bridge_tests::simulated::process::Process;
 
+use crate::gaps::Asked;
 use crate::runtime;
 use crate::world::World;
 
@@ -29,6 +30,8 @@ async fn command(
         started_ts_ms: 0,
         command: Some("offsets set".to_owned()),
     };
+    let executed = world.server().history.len();
+    world.checker().asked = Some(Asked { target, executed });
     let connections = world.connections(&process);
     let work = async move {
         let (dump, log) = ((connections.dump)(), (connections.log)().unwrap());
@@ -43,6 +46,14 @@ async fn command(
         return (None, process.passed());
     }
     (Some(work.await.unwrap()), process.passed())
+}
+
+/// The command moves the task, and consumers are told the truth.
+async fn moves(world: &mut World, target: Target) -> Move {
+    let (moved, _) = command(world, target, None).await;
+    let moved = moved.unwrap().unwrap();
+    world.check().unwrap();
+    moved
 }
 
 /// A task that runs and is caught up.
@@ -65,14 +76,29 @@ fn a_running_task_goes_on_after_it_was_moved() {
         runtime().block_on(async move {
             let (mut world, instance) = streaming(gtid_on).await;
             for count in 1..=3 {
-                let (moved, _) = command(&mut world, Target::Newest, None).await;
-                let moved = moved.unwrap().unwrap();
+                let moved = moves(&mut world, Target::Newest).await;
                 assert_eq!(moved.gap.reason, "requested");
                 assert!(!moved.gap.may_repeat);
                 goes_on(&world).await;
                 assert_eq!(world.checker().gaps, count);
                 assert!(!instance.has_ended());
             }
+        });
+    }
+}
+
+#[test]
+fn a_task_that_stood_still_passes_over_what_it_has_missed() {
+    for gtid_on in [true, false] {
+        runtime().block_on(async move {
+            let (mut world, instance) = streaming(gtid_on).await;
+            instance.kill().await;
+            (0..5).for_each(|_| world.server().transaction(10, false));
+            moves(&mut world, Target::Newest).await;
+            assert_eq!(world.checker().left_out, 5);
+            let _instance = world.start();
+            goes_on(&world).await;
+            assert_eq!(world.checker().left_out, 5);
         });
     }
 }
@@ -108,6 +134,36 @@ fn going_back_is_refused_while_nothing_is_missing_and_the_task_goes_on_at_once()
         assert!(!instance.has_ended());
         assert_eq!(world.checker().gaps, 0);
     });
+}
+
+#[test]
+fn another_history_is_followed_from_its_oldest_or_its_newest_transaction() {
+    for (gtid_on, target) in [
+        (true, Target::Oldest),
+        (true, Target::Newest),
+        (false, Target::Oldest),
+        (false, Target::Newest),
+    ] {
+        runtime().block_on(async move {
+            let (mut world, instance) = streaming(gtid_on).await;
+            instance.kill().await;
+            world.server().transaction(10, false);
+            world.server().reset();
+            (0..20).for_each(|_| world.server().transaction(10, false));
+            let error = world.start().ended().await.unwrap_err().error;
+            assert!(matches!(error, Error::Start(_)), "{error}");
+            moves(&mut world, target).await;
+            let rest = world.server().history.len() - world.checker().covered();
+            assert_eq!(rest, if target == Target::Oldest { 20 } else { 0 });
+            let _instance = world.start();
+            goes_on(&world).await;
+            let checker = world.checker();
+            assert_eq!(
+                (checker.gaps, checker.left_out),
+                (1, 21 - u64::try_from(rest).unwrap())
+            );
+        });
+    }
 }
 
 #[test]
