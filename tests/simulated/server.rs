@@ -28,6 +28,8 @@ pub struct Server {
     pub dead: Vec<SourceTransaction>,
     /// The history that was followed, once the binlog was begun anew.
     pub past: Option<Past>,
+    /// How often it was begun anew.
+    resets: u32,
     pub tables: Vec<Table>,
     pub metadata: Metadata,
     pub(super) random: Random,
@@ -107,6 +109,7 @@ impl Server {
             history: Vec::new(),
             dead: Vec::new(),
             past: None,
+            resets: 0,
             tables: TABLES.map(Table::new).into(),
             metadata: Metadata::Full,
             random,
@@ -192,6 +195,7 @@ impl Server {
         let end = self.current();
         let history = std::mem::take(&mut self.history);
         self.past.get_or_insert(Past { history, end });
+        self.resets += 1;
         self.files.clear();
         self.first = 0;
         self.new_file(0);
@@ -276,7 +280,7 @@ impl Server {
         })
     }
 
-    /// The history that is to be published: nothing of a binlog that was begun anew.
+    /// The history that is to be published: nothing of a binlog that was begun anew, until the task is moved there.
     pub fn published(&self) -> &[SourceTransaction] {
         self.past
             .as_ref()
@@ -373,7 +377,7 @@ impl Server {
             .get(event)
             .is_some_and(|event| event.transaction.is_some() && event.bytes[4] != first);
         // A position of another history may lie anywhere.
-        let is_ours = self.past.is_none();
+        let is_ours = self.resets == 0;
         assert!(
             !inside || !is_ours,
             "{at} is inside of a source transaction"

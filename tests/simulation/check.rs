@@ -12,6 +12,7 @@ use binlog_bridge_core::position::Position;
 use binlog_bridge_core::state::checkpoint_key;
 use serde_json::Value;
 
+use crate::gaps::Asked;
 use crate::published::{Event, Reader, TransactionMark, key, transaction_mark};
 use binlog_bridge_tests::simulated::broker::Transaction;
 use binlog_bridge_tests::simulated::registry::SimRegistry;
@@ -37,12 +38,14 @@ pub struct Checker {
     server: Arc<Mutex<Server>>,
     reader: Reader,
     pub split_limits: SplitLimits,
-    /// Source transactions that are covered by the last checkpoint.
-    covered: Option<usize>,
+    /// The last checkpoint.
+    pub(crate) checkpoint: Value,
+    /// Source transactions that are covered by it.
+    pub(crate) covered: Option<usize>,
     /// Of the source transaction after them: how many records of each table are published.
-    progress: BTreeMap<usize, usize>,
+    pub(crate) progress: BTreeMap<usize, usize>,
     /// Parts of it that are published.
-    parts: i64,
+    pub(crate) parts: i64,
     /// The partition of each key.
     places: BTreeMap<(usize, i32), usize>,
     /// The last offset of each partition.
@@ -53,8 +56,12 @@ pub struct Checker {
     known: BTreeSet<usize>,
     pub commits: u64,
     pub splits: u64,
-    /// Moves to another place; the scenarios leave nothing out by them.
+    /// What the last command was asked for.
+    pub asked: Option<Asked>,
+    /// Moves to another place.
     pub gaps: u64,
+    /// Source transactions that they left out.
+    pub left_out: u64,
     /// The binlog file that the last checkpoint lies in.
     pub file: String,
     /// The last checkpoint names a transaction by which its history can be told from another.
@@ -93,6 +100,7 @@ impl Checker {
             server,
             reader: Reader::new(registry),
             split_limits,
+            checkpoint: Value::Null,
             covered: None,
             progress: BTreeMap::new(),
             parts: 0,
@@ -102,7 +110,9 @@ impl Checker {
             known: BTreeSet::new(),
             commits: 0,
             splits: 0,
+            asked: None,
             gaps: 0,
+            left_out: 0,
             file: String::new(),
             is_recognisable: false,
             phantom: false,
@@ -140,15 +150,16 @@ impl Checker {
         };
         let position: Position =
             serde_json::from_value(last["position"].clone()).map_err(|error| error.to_string())?;
-        let split = last["split"].clone();
+        let last = last.clone();
+        let server = Arc::clone(&self.server);
+        let mut server = server.lock().unwrap_or_else(PoisonError::into_inner);
         if found.marks.front().is_some_and(|mark| mark.status == "GAP") {
-            found.marks.pop_front();
-            self.gaps += 1;
+            let mark = found.marks.pop_front().ok_or("no mark")?;
+            self.gap(&mut server, &mark, &last)
+                .map_err(|why| format!("the GAP to {}: {why}", mark.id))?;
         }
         self.file.clone_from(&position.at().file);
         self.is_recognisable = !last["lineage"]["last"].is_null();
-        let server = Arc::clone(&self.server);
-        let server = server.lock().unwrap_or_else(PoisonError::into_inner);
         let end = server.covered(&position)?;
         let begin = self.covered.unwrap_or(end);
         if end < begin {
@@ -159,11 +170,13 @@ impl Checker {
             self.whole(&server, number, source, &mut found)
                 .map_err(|why| format!("source transaction {number}: {why}"))?;
         }
+        let split = &last["split"];
         if !split.is_null() {
-            self.part(&server, end, &split, &mut found, transaction)
+            self.part(&server, end, split, &mut found, transaction)
                 .map_err(|why| format!("a part of source transaction {end}: {why}"))?;
         }
         self.covered = Some(end);
+        self.checkpoint = last;
         self.nothing_left(&found)?;
         self.define(found)
     }
@@ -273,6 +286,7 @@ impl Checker {
                 id: server.name_of(number, source),
                 event_count: Some(count),
                 part: (parts > 0).then_some(parts + 1),
+                gap: None,
             };
             if mark != expected {
                 return Err(format!("{mark:?} instead of {expected:?}"));
@@ -330,6 +344,7 @@ impl Checker {
             id,
             event_count: i64::try_from(records).ok(),
             part: Some(self.parts),
+            gap: None,
         };
         match found.marks.pop_front() {
             Some(mark) if mark == expected => Ok(()),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use binlog_bridge::error::Error;
+use binlog_bridge::error::{Error, Verdict};
+use binlog_bridge::offsets::Target;
 use binlog_bridge::sink::transactor::SinkError;
 use binlog_bridge::start::{Start, StartError};
 use binlog_bridge::supervise::Halt;
@@ -14,6 +15,7 @@ use binlog_bridge_tests::simulated::server::{Event, Shutdown};
 use tokio::time::Instant;
 
 use crate::instance::Instance;
+use crate::offsets::command;
 use crate::world::{STATE, World};
 
 /// What an episode was made of.
@@ -29,6 +31,8 @@ pub struct Counts {
     pub faults: u64,
     pub server_restarts: u64,
     pub splits: u64,
+    pub gaps: u64,
+    pub left_out: u64,
 }
 
 impl Counts {
@@ -43,6 +47,8 @@ impl Counts {
         self.faults += other.faults;
         self.server_restarts += other.server_restarts;
         self.splits += other.splits;
+        self.gaps += other.gaps;
+        self.left_out += other.left_out;
     }
 }
 
@@ -52,6 +58,8 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(300);
 struct Episode {
     world: World,
     random: Random,
+    /// Moves of the task are drawn from here; `None` if nobody moves it.
+    moves: Option<Random>,
     instances: Vec<Instance>,
     counts: Counts,
     /// The binlog is purged, or holds what cannot be published.
@@ -64,10 +72,12 @@ struct Episode {
 pub fn simulate(seed: u64) -> Result<(u64, Counts), String> {
     crate::runtime().block_on(async {
         let mut random = Random::new(seed);
-        let world = draw_world(&mut random);
+        let mut world = draw_world(&mut random);
+        let moves = draw_more(seed, &mut world);
         let mut episode = Episode {
             world,
             random,
+            moves,
             instances: Vec::new(),
             counts: Counts::default(),
             is_halted: false,
@@ -117,6 +127,13 @@ fn draw_world(random: &mut Random) -> World {
     world
 }
 
+/// What was added when seeds had been kept already. It is drawn apart, and for a fifth of the seeds that has none of
+/// those, so that they are what they were.
+fn draw_more(seed: u64, _world: &mut World) -> Option<Random> {
+    let mut random = (seed % 5 == 2).then(|| Random::new(!seed))?;
+    random.one_of(&[true, false]).then(|| random.fork())
+}
+
 impl Episode {
     async fn run(&mut self) -> Result<(), String> {
         self.start();
@@ -124,6 +141,7 @@ impl Episode {
             self.act().await;
             self.world.check()?;
             self.reap().await?;
+            self.move_at_times().await?;
         }
         // Mostly the faults heal, and everything has to be published.
         match self.random.below(0..20) {
@@ -140,6 +158,7 @@ impl Episode {
         }
         if self.is_over() {
             self.must_halt().await?;
+            self.move_on().await?;
         }
         self.kill_all().await;
         self.world.check()?;
@@ -176,6 +195,69 @@ impl Episode {
         }
     }
 
+    /// Now and then somebody moves the task though it could go on.
+    async fn move_at_times(&mut self) -> Result<(), String> {
+        let is_over = self.is_over();
+        let Some(random) = self.moves.as_mut().filter(|_| !is_over) else {
+            return Ok(());
+        };
+        if !random.per_mille(100) {
+            return Ok(());
+        }
+        let target = random.one_of(&[Target::Newest, Target::Newest, Target::Oldest]);
+        let dies = random.per_mille(300);
+        let dies_after = dies.then(|| random.below(0..60));
+        // A broker may not know the state topic for a moment.
+        let unknown = |world: &World| world.faults_made().get(&Fault::Missing).copied();
+        let (before, begun) = (unknown(&self.world), self.world.checker().begun());
+        let (moved, _) = command(&mut self.world, target, dies_after).await;
+        // What it has sent arrives before the binlog is another one.
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        self.world.check()?;
+        let Some(Err(error)) = moved else {
+            return Ok(());
+        };
+        let is_allowed = match &error {
+            Error::Start(StartError::NothingPublished) => {
+                begun.is_none() || unknown(&self.world) != before
+            }
+            Error::Start(StartError::NothingMissing) => target == Target::Oldest,
+            Error::Sink(SinkError::TakenOver { .. }) => true,
+            _ => error.verdict() == Verdict::Restart,
+        };
+        match is_allowed {
+            true => Ok(()),
+            false => Err(format!("the task cannot be moved: {error}")),
+        }
+    }
+
+    /// A task that cannot go on is moved, and goes on.
+    async fn move_on(&mut self) -> Result<(), String> {
+        let Some(random) = &mut self.moves else {
+            return Ok(());
+        };
+        let mut target = random.one_of(&[Target::Oldest, Target::Newest]);
+        let is_missing = self.position_is_gone() || self.world.server().past.is_some();
+        if target == Target::Oldest && !is_missing {
+            let (moved, _) = command(&mut self.world, target, None).await;
+            let is_refused = matches!(moved, Some(Err(Error::Start(StartError::NothingMissing))));
+            if !is_refused {
+                return Err("the task goes back though nothing is missing".to_owned());
+            }
+            target = Target::Newest;
+        }
+        let gaps = self.world.checker().gaps;
+        let (moved, _) = command(&mut self.world, target, None).await;
+        let moved = moved.ok_or("nobody killed the command")?;
+        moved.map_err(|error| format!("the task cannot be moved: {error}"))?;
+        self.world.check()?;
+        if self.world.checker().gaps != gaps + 1 {
+            return Err("consumers are not told of the move".to_owned());
+        }
+        self.is_halted = false;
+        self.heal().await
+    }
+
     /// While nobody looks, all files but the last are deleted.
     async fn purge_all(&mut self) -> Result<(), String> {
         self.kill_all().await;
@@ -194,19 +276,9 @@ impl Episode {
         Ok(())
     }
 
-    /// True if the server no longer has what follows the last checkpoint; without numbers, the place itself.
     fn position_is_gone(&self) -> bool {
         let checker = self.world.checker();
-        let Some(covered) = checker.begun() else {
-            return false;
-        };
-        let server = self.world.server();
-        match server.gtid_on {
-            true => server.purged() > covered,
-            false => !server.files[server.first..]
-                .iter()
-                .any(|file| file.name == checker.file),
-        }
+        checker.position_is_gone(&self.world.server())
     }
 
     /// While nobody looks, the binlog is begun anew, and soon holds more than was published.
@@ -277,6 +349,8 @@ impl Episode {
         self.counts.source_transactions = u64::try_from(transactions).unwrap();
         self.counts.commits = checker.commits;
         self.counts.splits = checker.splits;
+        self.counts.gaps = checker.gaps;
+        self.counts.left_out = checker.left_out;
         self.counts.starts = self.world.started;
         self.counts.late_ends = of(&[
             Fault::LateError,

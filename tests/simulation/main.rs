@@ -20,6 +20,7 @@
 mod check;
 mod episode;
 mod faults;
+mod gaps;
 mod group;
 mod instance;
 mod limits;

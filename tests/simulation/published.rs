@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_tests::simulated::registry::SimRegistry;
 use binlog_bridge_tests::simulated::table::{Column, Columns, Row};
 use serde_json::Value;
@@ -25,6 +26,17 @@ pub struct TransactionMark {
     pub id: String,
     pub event_count: Option<i64>,
     pub part: Option<i64>,
+    pub gap: Option<Gap>,
+}
+
+/// What a GAP says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    pub reason: String,
+    pub from: Position,
+    pub from_ts_ms: i64,
+    pub to: Position,
+    pub may_repeat: bool,
 }
 
 /// Decodes records, and remembers the schemas that it asked for.
@@ -102,14 +114,52 @@ pub fn transaction_mark(value: &[u8]) -> Result<TransactionMark, String> {
     let (status, id) = (text(input)?, text(input)?);
     let event_count = optional(input, long)?;
     optional(input, tables)?;
-    let _ts_ms_and_place = (long(input)?, text(input)?, long(input)?);
+    let (ts_ms, at) = (long(input)?, place(input)?);
     let _gtid = optional(input, text)?;
+    let part = optional(input, long)?;
+    let gap = optional(input, |input| gap(input, ts_ms, at))?;
+    if !input.is_empty() {
+        return Err("bytes follow a mark".to_owned());
+    }
     Ok(TransactionMark {
         status,
         id,
         event_count,
-        part: optional(input, long)?,
+        part,
+        gap,
     })
+}
+
+/// The rest of a GAP, behind the time and the place of its beginning.
+fn gap(input: &mut &[u8], from_ts_ms: i64, from: FileOffset) -> Result<Gap, String> {
+    let reason = text(input)?;
+    let from = position(from, optional(input, text)?)?;
+    let to = place(input)?;
+    let to = position(to, optional(input, text)?)?;
+    let may_repeat = boolean(input)?;
+    Ok(Gap {
+        reason,
+        from,
+        from_ts_ms,
+        to,
+        may_repeat,
+    })
+}
+
+fn place(input: &mut &[u8]) -> Result<FileOffset, String> {
+    let file = text(input)?;
+    let offset = u64::try_from(long(input)?).map_err(|error| error.to_string())?;
+    Ok(FileOffset { file, offset })
+}
+
+fn position(at: FileOffset, gtid_set: Option<String>) -> Result<Position, String> {
+    let Some(gtid_set) = gtid_set else {
+        return Ok(Position::File { at });
+    };
+    let gtid_set = gtid_set
+        .parse()
+        .map_err(|error| format!("{gtid_set}: {error}"))?;
+    Ok(Position::Gtid { gtid_set, at })
 }
 
 /// An array of tables and their counts.
@@ -166,6 +216,16 @@ fn text(input: &mut &[u8]) -> Result<String, String> {
 
 fn integer(input: &mut &[u8]) -> Result<i32, String> {
     i32::try_from(long(input)?).map_err(|error| error.to_string())
+}
+
+fn boolean(input: &mut &[u8]) -> Result<bool, String> {
+    let (byte, rest) = input.split_first().ok_or("a boolean is cut off")?;
+    *input = rest;
+    match byte {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(format!("{other} is no boolean")),
+    }
 }
 
 /// A number in Avro's zigzag form.

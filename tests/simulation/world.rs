@@ -38,6 +38,7 @@ pub struct World {
     pub trace: Trace,
     random: Random,
     pub started: u64,
+    pub commands: u64,
     /// Where instances stand by for each other.
     pub group: Option<Group>,
 }
@@ -78,6 +79,7 @@ impl World {
             trace,
             random,
             started: 0,
+            commands: 0,
             group: None,
         }
     }
