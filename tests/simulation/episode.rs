@@ -60,6 +60,8 @@ struct Episode {
     random: Random,
     /// Moves of the task are drawn from here; `None` if nobody moves it.
     moves: Option<Random>,
+    /// When all is well, transactions wait for a replica that acknowledges them.
+    is_semi_synchronous: bool,
     instances: Vec<Instance>,
     counts: Counts,
     /// The binlog is purged, or holds what cannot be published.
@@ -72,17 +74,18 @@ struct Episode {
 pub fn simulate(seed: u64) -> Result<(u64, Counts), String> {
     crate::runtime().block_on(async {
         let mut random = Random::new(seed);
-        let mut world = draw_world(&mut random);
-        let moves = draw_more(seed, &mut world);
+        let world = draw_world(&mut random);
         let mut episode = Episode {
             world,
             random,
-            moves,
+            moves: None,
+            is_semi_synchronous: false,
             instances: Vec::new(),
             counts: Counts::default(),
             is_halted: false,
             lives: Vec::new(),
         };
+        draw_more(seed, &mut episode);
         episode.run().await?;
         Ok((episode.world.trace.sum(), episode.counts))
     })
@@ -129,9 +132,12 @@ fn draw_world(random: &mut Random) -> World {
 
 /// What was added when seeds had been kept already. It is drawn apart, and for a fifth of the seeds that has none of
 /// those, so that they are what they were.
-fn draw_more(seed: u64, _world: &mut World) -> Option<Random> {
-    let mut random = (seed % 5 == 2).then(|| Random::new(!seed))?;
-    random.one_of(&[true, false]).then(|| random.fork())
+fn draw_more(seed: u64, episode: &mut Episode) {
+    let Some(mut random) = (seed % 5 == 2).then(|| Random::new(!seed)) else {
+        return;
+    };
+    episode.moves = random.one_of(&[true, false]).then(|| random.fork());
+    episode.is_semi_synchronous = random.one_of(&[true, false]);
 }
 
 impl Episode {
@@ -319,7 +325,23 @@ impl Episode {
         // One that was fenced while it had nothing to do finds out by its next commit, and leaves.
         self.world.server().grow();
         tokio::time::sleep(Duration::from_secs(60)).await;
-        self.catch_up().await
+        self.catch_up().await?;
+        self.wait_for_replicas().await
+    }
+
+    /// Nothing ends while the server's set of GTIDs is behind what it has sent.
+    async fn wait_for_replicas(&mut self) -> Result<(), String> {
+        if !self.is_semi_synchronous || self.is_over() {
+            return Ok(());
+        }
+        self.world.server().acknowledge(false);
+        (0..3).for_each(|_| self.world.server().grow());
+        self.catch_up().await?;
+        // Idle instances look around.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        self.reap().await?;
+        self.world.server().acknowledge(true);
+        Ok(())
     }
 
     /// Waits until everything is published, or cannot be; whoever dies is started again, as an orchestrator would.
