@@ -11,6 +11,7 @@ use binlog_bridge_core::schema::DefinitionError;
 use binlog_bridge_tests::simulated::events::Metadata;
 use binlog_bridge_tests::simulated::faults::{ALL, Fault};
 use binlog_bridge_tests::simulated::random::Random;
+use binlog_bridge_tests::simulated::rewriting::Rewriting;
 use binlog_bridge_tests::simulated::server::{Event, Shutdown};
 use tokio::time::Instant;
 
@@ -138,6 +139,10 @@ fn draw_more(seed: u64, episode: &mut Episode) {
     };
     episode.moves = random.one_of(&[true, false]).then(|| random.fork());
     episode.is_semi_synchronous = random.one_of(&[true, false]);
+    if random.one_of(&[true, false]) {
+        let rewriting = random.one_of(&Rewriting::ALL);
+        episode.world.registry.rewrite(Some(rewriting));
+    }
 }
 
 impl Episode {
