@@ -22,6 +22,7 @@ pub mod partitions;
 pub mod process;
 pub mod random;
 pub mod registry;
+pub mod rewriting;
 pub mod server;
 pub mod table;
 pub mod trace;

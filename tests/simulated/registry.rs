@@ -10,6 +10,7 @@ use binlog_bridge::subjects::{compare, parse_schema};
 use crate::simulated::faults::{Fault, Faults, Step};
 use crate::simulated::process::Process;
 use crate::simulated::random::Random;
+use crate::simulated::rewriting::Rewriting;
 use crate::simulated::trace::Trace;
 
 /// One process's way to the registry.
@@ -20,13 +21,15 @@ pub struct SimRegistry {
 }
 
 struct Inner {
-    /// Under each subject the versions, oldest first.
+    /// Under each subject the versions as they were given, oldest first.
     subjects: BTreeMap<String, Vec<RegisteredSchema>>,
     levels: BTreeMap<String, String>,
     random: Random,
     faults: Faults,
     /// What every request is refused with.
     refused: Option<RegistryErrorKind>,
+    /// What becomes of the texts that it gives back.
+    rewriting: Option<Rewriting>,
 }
 
 /// How long a client waits for an answer.
@@ -41,6 +44,7 @@ impl SimRegistry {
             random,
             faults,
             refused: None,
+            rewriting: None,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -65,13 +69,19 @@ impl SimRegistry {
         self.with(|inner| inner.refused = refused);
     }
 
+    /// Writes the schemas anew that it gives back from now on.
+    pub fn rewrite(&self, rewriting: Option<Rewriting>) {
+        self.with(|inner| inner.rewriting = rewriting);
+    }
+
     /// The text of a schema by its id.
     pub fn schema(&self, id: u32) -> Option<String> {
-        self.with(|inner| {
-            let mut all = inner.subjects.values().flatten();
-            all.find(|version| version.id == id)
-                .map(|version| version.schema.clone())
-        })
+        self.with(|inner| inner.schema(id))
+    }
+
+    /// How many versions all subjects have.
+    pub fn versions(&self) -> usize {
+        self.with(|inner| inner.subjects.values().map(Vec::len).sum())
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
@@ -116,6 +126,22 @@ impl SimRegistry {
 }
 
 impl Inner {
+    /// A schema as it is given back.
+    fn answer(&self, version: &RegisteredSchema) -> RegisteredSchema {
+        let text = &version.schema;
+        let rewritten = self.rewriting.map(|rewriting| rewriting.text(text));
+        RegisteredSchema {
+            id: version.id,
+            schema: rewritten.unwrap_or_else(|| text.clone()),
+        }
+    }
+
+    fn schema(&self, id: u32) -> Option<String> {
+        let mut all = self.subjects.values().flatten();
+        let found = all.find(|version| version.id == id)?;
+        Some(self.answer(found).schema)
+    }
+
     /// What a registry finds wrong with a schema, given the subject's level and its newest schema.
     fn check(&self, subject: &str, schema: &str) -> Result<(), RegistryErrorKind> {
         parse_schema(schema).map_err(|_| RegistryErrorKind::Invalid)?;
@@ -160,10 +186,8 @@ fn error(operation: &str, kind: RegistryErrorKind) -> RegistryError {
 impl Registry for SimRegistry {
     async fn latest(&self, subject: &str) -> Result<Option<RegisteredSchema>, RegistryError> {
         let last = |inner: &mut Inner| {
-            inner
-                .subjects
-                .get(subject)
-                .and_then(|all| all.last().cloned())
+            let last = inner.subjects.get(subject)?.last()?;
+            Some(inner.answer(last))
         };
         self.request("latest", last).await
     }
@@ -206,11 +230,7 @@ impl Registry for SimRegistry {
     }
 
     async fn schema_by_id(&self, id: u32) -> Result<String, RegistryError> {
-        let work = |inner: &mut Inner| {
-            let mut all = inner.subjects.values().flatten();
-            all.find(|version| version.id == id)
-                .map(|version| version.schema.clone())
-        };
+        let work = |inner: &mut Inner| inner.schema(id);
         let operation = "schema_by_id";
         let found = self.request(operation, work).await?;
         found.ok_or_else(|| error(operation, RegistryErrorKind::Other))

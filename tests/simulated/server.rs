@@ -53,6 +53,9 @@ pub struct Server {
     pub refusals: Vec<String>,
     /// How often it was asked who it is.
     pub surveys: u32,
+    /// Source transactions in `gtid_executed` while others wait for a replica that acknowledges them: they are in the
+    /// binlog, and were sent.
+    acknowledged: Option<usize>,
 }
 
 /// A history, and where its binlog ended.
@@ -125,6 +128,7 @@ impl Server {
             binlog_filters: String::new(),
             refusals: Vec::new(),
             surveys: 0,
+            acknowledged: None,
         };
         server.new_file(1);
         server
@@ -169,6 +173,11 @@ impl Server {
         self.grown.notify_waiters();
     }
 
+    /// With semi-synchronous replication: from now on no replica acknowledges anything, or all have done so.
+    pub fn acknowledge(&mut self, is_on: bool) {
+        self.acknowledged = (!is_on).then_some(self.history.len());
+    }
+
     /// Ends all connections, and begins another run of the server.
     pub fn restart(&mut self, how: Shutdown) {
         match how {
@@ -176,6 +185,7 @@ impl Server {
             Shutdown::Crash => {}
             Shutdown::CrashInGroup => self.dead_group(),
         }
+        self.acknowledged = None;
         self.new_file(1_700_000_000);
         self.next_table_id = FIRST_TABLE_ID;
         self.tables.iter_mut().for_each(|table| table.id = None);
@@ -196,6 +206,7 @@ impl Server {
         let history = std::mem::take(&mut self.history);
         self.past.get_or_insert(Past { history, end });
         self.resets += 1;
+        self.acknowledged = None;
         self.files.clear();
         self.first = 0;
         self.new_file(0);
@@ -247,7 +258,7 @@ impl Server {
             binlog_row_image: "FULL".to_owned(),
             binlog_row_metadata: Some(format!("{:?}", self.metadata).to_uppercase()),
             gtid_on: self.gtid_on,
-            gtid_executed: set(self.history.len()),
+            gtid_executed: set(self.acknowledged.unwrap_or(self.history.len())),
             gtid_purged: set(self.purged()),
             lower_case_names: false,
             first_file: files[0].name.clone(),

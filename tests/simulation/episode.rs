@@ -1,9 +1,10 @@
 //! One seed: a world, what happens to it, and who may end because of it.
 
+mod moves;
+
 use std::time::Duration;
 
-use binlog_bridge::error::{Error, Verdict};
-use binlog_bridge::offsets::Target;
+use binlog_bridge::error::Error;
 use binlog_bridge::sink::transactor::SinkError;
 use binlog_bridge::start::{Start, StartError};
 use binlog_bridge::supervise::Halt;
@@ -11,11 +12,11 @@ use binlog_bridge_core::schema::DefinitionError;
 use binlog_bridge_tests::simulated::events::Metadata;
 use binlog_bridge_tests::simulated::faults::{ALL, Fault};
 use binlog_bridge_tests::simulated::random::Random;
+use binlog_bridge_tests::simulated::rewriting::Rewriting;
 use binlog_bridge_tests::simulated::server::{Event, Shutdown};
 use tokio::time::Instant;
 
 use crate::instance::Instance;
-use crate::offsets::command;
 use crate::world::{STATE, World};
 
 /// What an episode was made of.
@@ -60,6 +61,8 @@ struct Episode {
     random: Random,
     /// Moves of the task are drawn from here; `None` if nobody moves it.
     moves: Option<Random>,
+    /// When all is well, transactions wait for a replica that acknowledges them.
+    is_semi_synchronous: bool,
     instances: Vec<Instance>,
     counts: Counts,
     /// The binlog is purged, or holds what cannot be published.
@@ -72,17 +75,18 @@ struct Episode {
 pub fn simulate(seed: u64) -> Result<(u64, Counts), String> {
     crate::runtime().block_on(async {
         let mut random = Random::new(seed);
-        let mut world = draw_world(&mut random);
-        let moves = draw_more(seed, &mut world);
+        let world = draw_world(&mut random);
         let mut episode = Episode {
             world,
             random,
-            moves,
+            moves: None,
+            is_semi_synchronous: false,
             instances: Vec::new(),
             counts: Counts::default(),
             is_halted: false,
             lives: Vec::new(),
         };
+        draw_more(seed, &mut episode);
         episode.run().await?;
         Ok((episode.world.trace.sum(), episode.counts))
     })
@@ -129,9 +133,16 @@ fn draw_world(random: &mut Random) -> World {
 
 /// What was added when seeds had been kept already. It is drawn apart, and for a fifth of the seeds that has none of
 /// those, so that they are what they were.
-fn draw_more(seed: u64, _world: &mut World) -> Option<Random> {
-    let mut random = (seed % 5 == 2).then(|| Random::new(!seed))?;
-    random.one_of(&[true, false]).then(|| random.fork())
+fn draw_more(seed: u64, episode: &mut Episode) {
+    let Some(mut random) = (seed % 5 == 2).then(|| Random::new(!seed)) else {
+        return;
+    };
+    episode.moves = random.one_of(&[true, false]).then(|| random.fork());
+    episode.is_semi_synchronous = random.one_of(&[true, false]);
+    if random.one_of(&[true, false]) {
+        let rewriting = random.one_of(&Rewriting::ALL);
+        episode.world.registry.rewrite(Some(rewriting));
+    }
 }
 
 impl Episode {
@@ -195,69 +206,6 @@ impl Episode {
         }
     }
 
-    /// Now and then somebody moves the task though it could go on.
-    async fn move_at_times(&mut self) -> Result<(), String> {
-        let is_over = self.is_over();
-        let Some(random) = self.moves.as_mut().filter(|_| !is_over) else {
-            return Ok(());
-        };
-        if !random.per_mille(100) {
-            return Ok(());
-        }
-        let target = random.one_of(&[Target::Newest, Target::Newest, Target::Oldest]);
-        let dies = random.per_mille(300);
-        let dies_after = dies.then(|| random.below(0..60));
-        // A broker may not know the state topic for a moment.
-        let unknown = |world: &World| world.faults_made().get(&Fault::Missing).copied();
-        let (before, begun) = (unknown(&self.world), self.world.checker().begun());
-        let (moved, _) = command(&mut self.world, target, dies_after).await;
-        // What it has sent arrives before the binlog is another one.
-        tokio::time::sleep(Duration::from_secs(70)).await;
-        self.world.check()?;
-        let Some(Err(error)) = moved else {
-            return Ok(());
-        };
-        let is_allowed = match &error {
-            Error::Start(StartError::NothingPublished) => {
-                begun.is_none() || unknown(&self.world) != before
-            }
-            Error::Start(StartError::NothingMissing) => target == Target::Oldest,
-            Error::Sink(SinkError::TakenOver { .. }) => true,
-            _ => error.verdict() == Verdict::Restart,
-        };
-        match is_allowed {
-            true => Ok(()),
-            false => Err(format!("the task cannot be moved: {error}")),
-        }
-    }
-
-    /// A task that cannot go on is moved, and goes on.
-    async fn move_on(&mut self) -> Result<(), String> {
-        let Some(random) = &mut self.moves else {
-            return Ok(());
-        };
-        let mut target = random.one_of(&[Target::Oldest, Target::Newest]);
-        let is_missing = self.position_is_gone() || self.world.server().past.is_some();
-        if target == Target::Oldest && !is_missing {
-            let (moved, _) = command(&mut self.world, target, None).await;
-            let is_refused = matches!(moved, Some(Err(Error::Start(StartError::NothingMissing))));
-            if !is_refused {
-                return Err("the task goes back though nothing is missing".to_owned());
-            }
-            target = Target::Newest;
-        }
-        let gaps = self.world.checker().gaps;
-        let (moved, _) = command(&mut self.world, target, None).await;
-        let moved = moved.ok_or("nobody killed the command")?;
-        moved.map_err(|error| format!("the task cannot be moved: {error}"))?;
-        self.world.check()?;
-        if self.world.checker().gaps != gaps + 1 {
-            return Err("consumers are not told of the move".to_owned());
-        }
-        self.is_halted = false;
-        self.heal().await
-    }
-
     /// While nobody looks, all files but the last are deleted.
     async fn purge_all(&mut self) -> Result<(), String> {
         self.kill_all().await;
@@ -319,7 +267,23 @@ impl Episode {
         // One that was fenced while it had nothing to do finds out by its next commit, and leaves.
         self.world.server().grow();
         tokio::time::sleep(Duration::from_secs(60)).await;
-        self.catch_up().await
+        self.catch_up().await?;
+        self.wait_for_replicas().await
+    }
+
+    /// Nothing ends while the server's set of GTIDs is behind what it has sent.
+    async fn wait_for_replicas(&mut self) -> Result<(), String> {
+        if !self.is_semi_synchronous || self.is_over() {
+            return Ok(());
+        }
+        self.world.server().acknowledge(false);
+        (0..3).for_each(|_| self.world.server().grow());
+        self.catch_up().await?;
+        // Idle instances look around.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        self.reap().await?;
+        self.world.server().acknowledge(true);
+        Ok(())
     }
 
     /// Waits until everything is published, or cannot be; whoever dies is started again, as an orchestrator would.

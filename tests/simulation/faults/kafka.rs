@@ -13,6 +13,7 @@ use binlog_bridge::subjects::SubjectError;
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_tests::simulated::broker::TRANSACTIONAL_ID;
 use binlog_bridge_tests::simulated::faults::{Fault, Step};
+use binlog_bridge_tests::simulated::rewriting::Rewriting;
 use binlog_bridge_tests::simulated::server::SourceTransaction;
 use tokio::time::Instant;
 
@@ -140,6 +141,38 @@ fn fault_63_a_registry_whose_answers_are_slow_or_lost_costs_nothing() {
             });
         }
     }
+}
+
+/// What a registry gives back of its schemas at the end, once a table was changed and the task begun again.
+async fn schemas_with(gtid_on: bool, rewriting: Option<Rewriting>) -> Vec<String> {
+    let (mut world, instance) = streaming(gtid_on).await;
+    world.registry.rewrite(rewriting);
+    alter(&world);
+    goes_on(&world).await;
+    instance.kill().await;
+    let instance = world.start();
+    goes_on(&world).await;
+    assert!(!instance.has_ended());
+    let versions = u32::try_from(world.registry.versions()).unwrap();
+    let schema = |id| world.registry.schema(id).unwrap();
+    (1..=versions).map(schema).collect()
+}
+
+#[test]
+fn fault_63_a_registry_that_writes_schemas_anew_has_no_more_of_them() {
+    both_modes(|gtid_on| async move {
+        let as_given = schemas_with(gtid_on, None).await;
+        for rewriting in Rewriting::ALL {
+            let rewritten = schemas_with(gtid_on, Some(rewriting)).await;
+            assert_eq!(rewritten.len(), as_given.len(), "{rewriting:?}");
+            let is_other = |(one, other): (&String, &String)| one != other;
+            let others = rewritten
+                .iter()
+                .zip(&as_given)
+                .filter(|pair| is_other(*pair));
+            assert!(others.count() > 1, "{rewriting:?}");
+        }
+    });
 }
 
 #[test]

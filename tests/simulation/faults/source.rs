@@ -7,7 +7,7 @@ use binlog_bridge::start::StartError;
 use binlog_bridge_tests::simulated::faults::{Fault, Step};
 use binlog_bridge_tests::simulated::server::Shutdown;
 
-use super::{SOON, block_on, both_modes, goes_on, halts, next, streaming};
+use super::{SOON, WHILE, block_on, both_modes, goes_on, halts, next, streaming};
 
 #[test]
 fn fault_3_a_purged_position_halts_and_names_what_is_gone() {
@@ -166,5 +166,38 @@ fn fault_70_a_trickle_is_progress() {
         (0..20).for_each(|_| world.server().transaction(10, false));
         world.caught_up(SOON).await.unwrap();
         assert_eq!(world.server().surveys, surveys, "no time-out, no new start");
+    });
+}
+
+#[test]
+fn fault_75_what_waits_for_the_acknowledgement_of_a_replica_is_not_taken_for_lost() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        world.server().acknowledge(false);
+        for _ in 0..5 {
+            goes_on(&world).await;
+            let surveys = world.server().surveys;
+            tokio::time::sleep(WHILE).await;
+            assert!(world.server().surveys > surveys, "it has not looked");
+            assert!(instance.health.is_ready());
+        }
+        world.server().acknowledge(true);
+        goes_on(&world).await;
+        assert!(instance.health.is_ready());
+    });
+}
+
+#[test]
+fn fault_75_a_binlog_begun_anew_is_noticed_though_its_transactions_wait_for_a_replica() {
+    block_on(async {
+        let (world, instance) = streaming(true).await;
+        world.server().acknowledge(false);
+        goes_on(&world).await;
+        world.server().reset();
+        world.server().acknowledge(false);
+        world.server().transaction(3, false);
+        let is_lost =
+            |error: &Error| matches!(error, Error::Start(StartError::LostTransactions { .. }));
+        halts(&world, instance, is_lost).await;
     });
 }
