@@ -397,7 +397,7 @@ impl<R: Registry> Catalog<R> {
         if let Some(recorded) = self.topics.get(topic) {
             let found = find_topic(transactor.log(), topic).await?;
             let partitions = check_topic(topic, recorded, found)?;
-            refuse_held_back(topic, partitions, transactor).await?;
+            refuse_held_back(topic, partitions, &self.settings, transactor).await?;
             transactor.watch(topic, &recorded.topic_id);
             return Ok(partitions);
         }
@@ -405,7 +405,7 @@ impl<R: Registry> Catalog<R> {
             let new = self.settings.data_topic(topic, partitions);
             ensure_topic(transactor.log(), &self.settings, new).await?
         };
-        refuse_held_back(topic, found.partitions, transactor).await?;
+        refuse_held_back(topic, found.partitions, &self.settings, transactor).await?;
         transactor.watch(topic, &found.id);
         let state = TopicState {
             topic_id: found.id,
@@ -444,6 +444,7 @@ fn comparable(topic: &str) -> String {
 async fn refuse_held_back<L: Log>(
     topic: &str,
     partitions: i32,
+    settings: &TopicSettings,
     transactor: &mut Transactor<L>,
 ) -> Result<(), CatalogError> {
     if transactor.is_watched(topic) {
@@ -451,6 +452,15 @@ async fn refuse_held_back<L: Log>(
     }
     match held_back(transactor.log(), topic, partitions).await? {
         None => Ok(()),
+        Some((partition, offset)) if settings.publish_held_back => {
+            tracing::warn!(
+                topic,
+                partition,
+                offset,
+                "what a transaction that is over has left will be published"
+            );
+            Ok(())
+        }
         Some((partition, offset)) => Err(CatalogError::HeldBack {
             topic: topic.to_owned(),
             partition,

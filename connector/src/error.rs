@@ -411,7 +411,7 @@ fn sink(error: &SinkError) -> Verdict {
             "Somebody deleted records of {topic} (kafka-delete-records, or cleanup.policy=delete): it is to be compacted only. To start anew, delete it together with the task's data topics."
         )),
         SinkError::HangingTransaction { topic } => Verdict::Halt(format!(
-            "Find the hanging transaction with kafka-transactions.sh find-hanging and end it with kafka-transactions.sh abort on topic {topic}, then start again."
+            "Find the transaction with kafka-transactions.sh find-hanging. If it is another program's, end it with kafka-transactions.sh abort on topic {topic}, and start again. If it is ours (Kafka 4.1 to 4.3 may leave one open in a partition that had no leader, KAFKA-20734), do so only if the rows after the checkpoint of `binlog-bridge offsets show` are not in the data topics with isolation.level=read_committed: they would be published twice."
         )),
         SinkError::TakenOver { .. } => {
             halt("Run one instance of a task: stop this one or the other.")
@@ -450,8 +450,8 @@ fn log(error: &LogError) -> Verdict {
     }
 }
 
-/// What the task gave up would be published with its next transaction, though it is published anew.
-const HELD_BACK_REMEDY: &str = "Brokers that end a transaction while a partition has no leader may leave it open there (Kafka 4.1 to 4.3, KAFKA-20734). Look at the records from that offset on with isolation.level=read_uncommitted: those whose source is before the checkpoint of `binlog-bridge offsets show` were published and are in no other place; keep a copy of them. All others are published again. Then end the transaction there, and start again:";
+/// An abort takes records away that may have been committed: first see which they are.
+const HELD_BACK_REMEDY: &str = "Brokers that end a transaction while a partition has no leader may leave it open there (Kafka 4.1 to 4.3, KAFKA-20734). Read the records from that offset on with isolation.level=read_uncommitted, and compare their source with the checkpoint and its split (`binlog-bridge offsets show`). If they lie before the checkpoint, or are those that split counts, they were committed: start once with kafka.publish_held_back: true, which publishes them. If they lie after it, they were given up and will be sent again: end their transaction, and start again:";
 
 fn catalog(error: &CatalogError) -> Verdict {
     match error {

@@ -93,7 +93,9 @@ pub async fn set<D: Dump, L: Log, R: Registry>(
     let moved = match plan(&mut dump, task, &found, target).await {
         Ok(moved) => match publish(task, &mut transactor, registry, &found, &moved).await {
             // The task has taken its state back, perhaps only after that.
-            Err(error) if error.is_fenced() && was_made(&mut transactor, &moved).await => Ok(moved),
+            Err(error) if is_followed(&error) && was_made(&mut transactor, &moved).await => {
+                Ok(moved)
+            }
             published => published.map(|()| moved),
         },
         Err(error) => Err(error),
@@ -231,6 +233,10 @@ async fn publish<L: Log, R: Registry>(
     batch.push(&target, Some(state::owner_key().as_bytes()), None)?;
     transactor.commit(batch, &moved.mark()).await?;
     Ok(())
+}
+
+fn is_followed(error: &Error) -> bool {
+    error.is_fenced() || matches!(error, Error::Sink(SinkError::TakenOver { .. }))
 }
 
 async fn was_made<L: Log>(transactor: &mut Transactor<L>, moved: &Move) -> bool {

@@ -174,9 +174,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
         remember_dead(&mut dead, &error);
         health.not_ready(&error.to_string());
         if stands_by(turn, &error) {
-            // Whoever has the turn may take the task from anybody, and throws us out at the server with our own id.
-            owned.store(false, Ordering::Relaxed);
-            connections.server_id_taken.store(false, Ordering::Relaxed);
+            give_up_what_was_owned(&owned, &connections.server_id_taken);
             continue;
         }
         if let Some(remedy) = remedy_if_final(&error, was_ready) {
@@ -200,6 +198,13 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
     }
     health.not_ready("shutting down");
     Ok(())
+}
+
+/// Another instance runs the task: whoever has the turn after it may take the task from anybody, and it was that instance
+/// that threw us out at the server with our own id.
+fn give_up_what_was_owned(owned: &AtomicBool, server_id_taken: &AtomicBool) {
+    owned.store(false, Ordering::Relaxed);
+    server_id_taken.store(false, Ordering::Relaxed);
 }
 
 /// True if another instance runs the task from now on, and this one waits for its turn.
@@ -277,7 +282,10 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
                 }
             };
             let told = |standing: &Standing| match standing {
-                Standing::Waiting => self.health.standby(),
+                Standing::Waiting => {
+                    give_up_what_was_owned(self.owned, &self.connections.server_id_taken);
+                    self.health.standby();
+                }
                 Standing::Joining => self
                     .health
                     .not_ready("joining the group of the task's instances"),

@@ -69,6 +69,14 @@ pub fn turn() -> (Turn, TurnKeeper) {
     (turn, keeper)
 }
 
+fn ended() -> LogError {
+    LogError {
+        operation: "standby",
+        kind: LogErrorKind::Fatal,
+        message: "the thread that waits for the turn has ended".to_owned(),
+    }
+}
+
 impl Turn {
     /// Waits for the turn, and tells of every standing until then. Cancel-safe.
     ///
@@ -77,9 +85,9 @@ impl Turn {
     pub async fn wait(&mut self, mut tell: impl FnMut(&Standing)) -> Result<(), LogError> {
         if let Some(rejoined) = &mut self.rejoined {
             tell(&Standing::Joining);
-            // A keeper that has ended is found below.
-            rejoined.await.ok();
+            let answered = rejoined.await;
             self.rejoined = None;
+            answered.map_err(|_| ended())?;
         }
         loop {
             let standing = self.standing.borrow_and_update().clone();
@@ -89,11 +97,7 @@ impl Turn {
                 Standing::Refused(error) => return Err(error),
                 Standing::Joining | Standing::Waiting => {}
             }
-            self.standing.changed().await.map_err(|_| LogError {
-                operation: "standby",
-                kind: LogErrorKind::Fatal,
-                message: "the thread that waits for the turn has ended".to_owned(),
-            })?;
+            self.standing.changed().await.map_err(|_| ended())?;
         }
     }
 
@@ -162,6 +166,7 @@ mod tests {
     #[test]
     fn a_turn_whose_keeper_has_ended_is_over() {
         let (mut mine, keeper) = turn();
+        keeper.standing.send_replace(Standing::Ours);
         assert!(!mine.is_over());
         mine.rejoin();
         drop(keeper);

@@ -455,17 +455,20 @@ impl Log for SimLog {
         &mut self,
         topic: &str,
         partitions: i32,
-    ) -> Result<Option<(i32, i64)>, LogError> {
+    ) -> Result<Vec<(i32, i64)>, LogError> {
         let operation = "held_back";
         let held = |broker: &mut Broker| {
             broker.topics.get(topic)?;
-            let mut all = (0..partitions).map(|partition| {
+            let all = (0..partitions).map(|partition| {
                 let index = usize::try_from(partition).unwrap();
                 let stable = broker.last_stable_offset(topic, index);
                 (partition, stable, broker.high_watermark(topic, index))
             });
-            let held = all.find(|(_, stable, end)| stable < end);
-            Some(held.map(|(partition, stable, _)| (partition, stable)))
+            let held = all.filter(|(_, stable, end)| stable < end);
+            Some(
+                held.map(|(partition, stable, _)| (partition, stable))
+                    .collect(),
+            )
         };
         let held = self.simple(Step::Describe, operation, held).await?;
         held.ok_or_else(|| error(operation, LogErrorKind::UnknownTopic))

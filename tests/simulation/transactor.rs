@@ -153,6 +153,22 @@ fn a_commit_that_was_made_is_found_though_its_repetition_is_fenced() {
 }
 
 #[test]
+fn a_commit_that_was_made_is_found_though_a_rival_followed_it_before_its_answer_came() {
+    block_on(async {
+        let cluster = Cluster::new();
+        let mut old = cluster.start("old").await;
+        cluster.fault(Step::Commit, Fault::Held);
+        let made = mark(1);
+        let (error, ()) = tokio::join!(old.commit(Batch::default(), &made), async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            cluster.rival_commits(&owner_key(), Some(&owner("new")));
+        });
+        assert!(matches!(error, Err(SinkError::TakenOver { .. })));
+        assert!(old.has(&made).await.unwrap());
+    });
+}
+
+#[test]
 fn a_fenced_commit_does_not_fence_its_rival() {
     block_on(async {
         let cluster = Cluster::new();

@@ -227,6 +227,7 @@ fn task() -> Task {
             retention_ms: 86_400_000,
             record_bytes_max: 1 << 20,
             tables: Default::default(),
+            publish_held_back: false,
         },
         transactions: true,
         types: Default::default(),

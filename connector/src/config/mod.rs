@@ -433,6 +433,7 @@ fn topics(raw: &RawConfig) -> Result<TopicSettings, ConfigError> {
         retention_ms: raw.kafka.retention_ms,
         record_bytes_max: usize::try_from(raw.limits.record_bytes_max).unwrap_or(usize::MAX),
         tables,
+        publish_held_back: raw.kafka.publish_held_back,
     })
 }
 

@@ -220,6 +220,10 @@ pub struct RawKafka {
     /// Exceptions by table, keyed `database.table`.
     #[serde(default)]
     pub tables: BTreeMap<String, RawTableTopic>,
+    /// True for the one start in which what a topic has of a transaction that is over is to be published with the next one,
+    /// as a task that stopped with `transaction-hanging` may ask for; default false: stop.
+    #[serde(default)]
+    pub publish_held_back: bool,
     /// Settings of the Kafka client that are passed through, such as `security.protocol`.
     #[serde(default)]
     pub client: BTreeMap<String, RawClientValue>,

@@ -40,12 +40,12 @@ pub trait Log: Send + 'static {
         isolation: Isolation,
     ) -> impl Future<Output = Result<i64, LogError>> + Send;
 
-    /// The first of a topic's partitions in which an open transaction has records, and the offset of the first of them.
+    /// A topic's partitions in which an open transaction has records, each with the offset of the first of them.
     fn held_back(
         &mut self,
         topic: &str,
         partitions: i32,
-    ) -> impl Future<Output = Result<Option<(i32, i64)>, LogError>> + Send;
+    ) -> impl Future<Output = Result<Vec<(i32, i64)>, LogError>> + Send;
 
     /// The first offset that a topic's partition 0 still has. Compaction does not move it; deletion does.
     fn begin_offset(&mut self, topic: &str) -> impl Future<Output = Result<i64, LogError>> + Send;

@@ -21,6 +21,8 @@ pub struct TopicSettings {
     pub record_bytes_max: usize,
     /// Exceptions by table.
     pub tables: BTreeMap<TableName, TableTopic>,
+    /// What a topic has of a transaction that is over is to be published with the next one.
+    pub publish_held_back: bool,
 }
 
 /// What the configuration says of one table's topic.
@@ -168,6 +170,8 @@ pub async fn ensure_topic<L: Log>(
 /// transaction left; but brokers may end one without telling a partition that has no leader at that moment (4.1 to 4.3:
 /// KAFKA-20734), and what is in that partition would be published with the producer's next transaction.
 ///
+/// What moves meanwhile is the work of somebody else, and does not last.
+///
 /// # Errors
 /// [`LogError`]
 pub async fn held_back<L: Log>(
@@ -176,13 +180,30 @@ pub async fn held_back<L: Log>(
     partitions: i32,
 ) -> Result<Option<(i32, i64)>, LogError> {
     let deadline = tokio::time::Instant::now() + HELD_BACK_MAX;
+    let mut suspects: Option<Vec<(i32, i64)>> = None;
     loop {
-        let held = log.held_back(topic, partitions).await?;
-        if held.is_none() || tokio::time::Instant::now() >= deadline {
-            return Ok(held);
+        let is_late = tokio::time::Instant::now() >= deadline;
+        match log.held_back(topic, partitions).await {
+            Ok(held) => {
+                let suspects = suspects.get_or_insert_with(|| held.clone());
+                suspects.retain(|suspect| held.contains(suspect));
+                if suspects.is_empty() || is_late {
+                    return Ok(suspects.first().copied());
+                }
+            }
+            // The leader of a new partition may not know of it yet, and a client may know a former one.
+            Err(error) if is_late || !may_pass(error.kind) => return Err(error),
+            Err(error) => tracing::debug!(%error, topic, "the ends of the topic are not known yet"),
         }
         tokio::time::sleep(HELD_BACK_PAUSE).await;
     }
+}
+
+fn may_pass(kind: LogErrorKind) -> bool {
+    matches!(
+        kind,
+        LogErrorKind::Unreachable | LogErrorKind::UnknownTopic | LogErrorKind::Other
+    )
 }
 
 /// Describes a topic that should be there: a broker that has just begun may not know it for a moment.

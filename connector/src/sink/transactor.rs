@@ -50,6 +50,8 @@ pub struct Transactor<L> {
     rival: Option<Owner>,
     /// The task was given back by whoever owned it meanwhile.
     was_given_back: bool,
+    /// The last commit was found in the state topic, whoever has followed it there.
+    was_read_back: bool,
     /// The id of each topic that is written to.
     watched: BTreeMap<String, String>,
     /// Topics that were written to since the last look at their ids.
@@ -197,6 +199,7 @@ impl<L: Log> Transactor<L> {
             unknown_in_a_row: 0,
             rival: None,
             was_given_back: false,
+            was_read_back: false,
             watched: BTreeMap::new(),
             written: BTreeSet::new(),
             looked_at_topics: None,
@@ -317,6 +320,7 @@ impl<L: Log> Transactor<L> {
         mut batch: Batch,
         mark: &Mark,
     ) -> Result<(Batch, Committed), SinkError> {
+        self.was_read_back = false;
         let end = self.look_at_end().await?;
         batch.push(&self.state, Some(mark.key.as_bytes()), Some(&mark.value))?;
         let batch = self.append(batch).await?;
@@ -375,9 +379,10 @@ impl<L: Log> Transactor<L> {
     async fn read_back(&mut self, mark: &Mark) -> Result<(), SinkError> {
         self.log.init().await?;
         let records = self.read_state().await?;
-        self.refuse_rival()?;
         let last = last_of(&records, &mark.key);
         let is_there = last == Some(Some(mark.value.as_slice()));
+        self.was_read_back = records.iter().any(|record| is_mark(record, mark));
+        self.refuse_rival()?;
         if is_there {
             Ok(())
         } else {
@@ -385,17 +390,17 @@ impl<L: Log> Transactor<L> {
         }
     }
 
-    /// Whether a transaction with the mark is in Kafka. Asked after fencing, which may answer a commit that was made;
-    /// nobody is fenced by it.
+    /// Whether the last commit, which had this mark, is in Kafka. Asked after one that was answered by fencing, or that
+    /// another instance followed, which may have been made; nobody is fenced by it.
     ///
     /// # Errors
     /// [`SinkError`]
     pub async fn has(&mut self, mark: &Mark) -> Result<bool, SinkError> {
+        if self.was_read_back {
+            return Ok(true);
+        }
         let records = self.read_state().await?;
-        let is_mark = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
-            key == mark.key.as_bytes() && value.as_deref() == Some(mark.value.as_slice())
-        };
-        Ok(records.iter().any(is_mark))
+        Ok(records.iter().any(|record| is_mark(record, mark)))
     }
 
     fn refuse_rival(&self) -> Result<(), SinkError> {
@@ -520,6 +525,10 @@ impl<L: Log> Transactor<L> {
                 .await?,
         ))
     }
+}
+
+fn is_mark((key, value): &(Vec<u8>, Option<Vec<u8>>), mark: &Mark) -> bool {
+    key == mark.key.as_bytes() && value.as_deref() == Some(mark.value.as_slice())
 }
 
 /// Keys and values in order; a null value is a deletion.

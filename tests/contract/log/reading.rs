@@ -94,7 +94,7 @@ async fn an_open_transaction_of_ours_is_seen_by_the_uncommitted_end_alone<C: Clu
     settle(&mut log).await;
     open(&mut log, &topic, "b", None).await;
     assert_eq!(ends(&mut log, &topic).await, (2, 3));
-    assert_eq!(log.held_back(&topic, 1).await.unwrap(), Some((0, 2)));
+    assert_eq!(log.held_back(&topic, 1).await.unwrap(), [(0, 2)]);
     assert_eq!(
         read(&mut log, &topic, 0).await,
         (records(&[("a", None)]), 2)
@@ -102,7 +102,7 @@ async fn an_open_transaction_of_ours_is_seen_by_the_uncommitted_end_alone<C: Clu
     log.commit().await.result.unwrap();
     settle(&mut log).await;
     assert_eq!(ends(&mut log, &topic).await, (4, 4));
-    assert_eq!(log.held_back(&topic, 1).await.unwrap(), None);
+    assert_eq!(log.held_back(&topic, 1).await.unwrap(), []);
 }
 
 async fn another_producers_open_transaction_holds_back_the_committed_end<C: Cluster>(

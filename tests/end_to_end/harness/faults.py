@@ -86,7 +86,7 @@ class Fault:
     restarts: bool | None = None  # whether the connector begins anew, if that is certain
     is_slow_only: bool = False  # checkpoints go on while it lasts
     is_remembered: bool = False  # by the process: see `Scene.renew_if_remembered`
-    seconds_max: float | None = None  # from its begin until all is covered again, where a limit is promised
+    seconds_max: float | None = None  # from its begin until the first commit of the instance that takes over, where that is promised
 
     def times(self, is_long: bool) -> int:
         return self.often[is_long]

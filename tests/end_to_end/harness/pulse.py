@@ -1,6 +1,7 @@
 """When checkpoints become visible: a thread that follows the state topic from where it ends now."""
 
 import threading
+import time
 
 from .ledger import Position, position_of
 from .reader import Follower, json_decoder, state_topic
@@ -13,6 +14,9 @@ class Pulse:
         self.follower = Follower(stack, [at[0]], json_decoder, begin=stack.end_offsets([at]))
         self.newest: Position = (0, 0)
         self.checkpoints = 0
+        # When an instance that had begun by then committed its first checkpoint.
+        self.first_commit_at = 0.0
+        self.has_begun = False
         self.failure: BaseException | None = None
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run)
@@ -35,7 +39,12 @@ class Pulse:
             while not self.stopping.is_set():
                 self.follower.step(0.02)
                 for event in self.follower.events:
+                    if event.key == ["owner"] and event.value is not None:
+                        self.has_begun = True
                     if event.key == ["checkpoint"]:
+                        if self.has_begun:
+                            self.first_commit_at = time.monotonic()
+                        self.has_begun = False
                         self.newest = position_of(event.value)
                         self.checkpoints += 1
                 self.follower.events.clear()

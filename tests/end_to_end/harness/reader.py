@@ -154,7 +154,9 @@ class Follower:
         deadline = time.monotonic() + seconds
         while behind := {at: end for at, end in ends.items() if self.reached[at] < end}:
             assert time.monotonic() < deadline, f"committed records do not reach these ends, none for {seconds:g} s: {behind}"
-            if self.step():
+            reached = sum(self.reached[at] for at in behind)
+            self.step()
+            if sum(self.reached[at] for at in behind) > reached:
                 deadline = time.monotonic() + seconds
 
     def of(self, topic: str) -> list[Event]:

@@ -235,7 +235,7 @@ impl Log for KafkaLog {
         &mut self,
         topic: &str,
         partitions: i32,
-    ) -> Result<Option<(i32, i64)>, LogError> {
+    ) -> Result<Vec<(i32, i64)>, LogError> {
         let topic = topic.to_owned();
         self.step("held_back", move |worker| {
             worker.held_back(&topic, partitions)

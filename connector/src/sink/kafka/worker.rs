@@ -166,7 +166,7 @@ impl Worker {
         &mut self,
         topic: &str,
         partitions: i32,
-    ) -> Result<Option<(i32, i64)>, LogError> {
+    ) -> Result<Vec<(i32, i64)>, LogError> {
         let operation = "held_back";
         let within = self.request_timeout();
         let partitions: Vec<_> = (0..partitions)
@@ -180,9 +180,11 @@ impl Worker {
                 handle.serve();
                 ends.map_err(|failure| handle.context().explain(failure).at(operation))
             });
-        let mut both = partitions.iter().zip(ends?.into_iter().zip(stable?));
-        let held = both.find(|(_, (end, stable))| stable < end);
-        Ok(held.map(|((_, partition), (_, stable))| (*partition, stable)))
+        let both = partitions.iter().zip(ends?.into_iter().zip(stable?));
+        let held = both.filter(|(_, (end, stable))| stable < end);
+        Ok(held
+            .map(|((_, partition), (_, stable))| (*partition, stable))
+            .collect())
     }
 
     pub(super) fn read_committed(
