@@ -278,12 +278,11 @@ impl Episode {
         }
         self.world.server().acknowledge(false);
         (0..3).for_each(|_| self.world.server().grow());
-        self.catch_up().await?;
         // Idle instances look around.
         tokio::time::sleep(Duration::from_secs(20)).await;
         self.reap().await?;
         self.world.server().acknowledge(true);
-        Ok(())
+        self.catch_up().await
     }
 
     /// Waits until everything is published, or cannot be; whoever dies is started again, as an orchestrator would.
