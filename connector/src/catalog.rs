@@ -450,7 +450,8 @@ async fn refuse_held_back<L: Log>(
     if transactor.is_watched(topic) {
         return Ok(());
     }
-    match held_back(transactor.log(), topic, partitions).await? {
+    let timeout = settings.transaction_timeout;
+    match held_back(transactor.log(), topic, partitions, timeout).await? {
         None => Ok(()),
         Some((partition, offset)) if settings.publish_held_back => {
             tracing::warn!(

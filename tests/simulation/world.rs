@@ -228,6 +228,7 @@ fn task() -> Task {
             record_bytes_max: 1 << 20,
             tables: Default::default(),
             publish_held_back: false,
+            transaction_timeout: Duration::from_secs(60),
         },
         transactions: true,
         types: Default::default(),

@@ -434,6 +434,7 @@ fn topics(raw: &RawConfig) -> Result<TopicSettings, ConfigError> {
         record_bytes_max: usize::try_from(raw.limits.record_bytes_max).unwrap_or(usize::MAX),
         tables,
         publish_held_back: raw.kafka.publish_held_back,
+        transaction_timeout: Duration::from_millis(raw.limits.transaction_timeout_ms.into()),
     })
 }
 

@@ -23,6 +23,8 @@ pub struct TopicSettings {
     pub tables: BTreeMap<TableName, TableTopic>,
     /// What a topic has of a transaction that is over is to be published with the next one.
     pub publish_held_back: bool,
+    /// How long a transaction may be open before brokers end it.
+    pub transaction_timeout: Duration,
 }
 
 /// What the configuration says of one table's topic.
@@ -40,8 +42,8 @@ const REPLICATION_FACTOR: i32 = 3;
 const RECORD_OVERHEAD_BYTES: usize = 1024;
 /// Brokers learn of a new topic one after another; after this long something is wrong.
 const TOPIC_APPEARS_MAX: Duration = Duration::from_secs(10);
-/// How long a topic may be held back before somebody has to look at it.
-const HELD_BACK_MAX: Duration = Duration::from_secs(5);
+/// So long after a transaction's time-out brokers have ended one that they know of.
+const HELD_BACK_MARGIN: Duration = Duration::from_secs(10);
 /// Between two looks whether it still is.
 const HELD_BACK_PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks for a new topic.
@@ -167,7 +169,7 @@ pub async fn ensure_topic<L: Log>(
 /// What an open transaction holds back of a topic, if it does not end soon. See [`Log::held_back`].
 ///
 /// To be asked of each topic before a producer's first record goes there. A producer that has been initialised has no
-/// transaction left; but brokers may end one without telling a partition that has no leader at that moment (4.1 to 4.3:
+/// transaction left, unless another instance of the task has fenced it since: that one's transaction ends. But brokers may end one without telling a partition that has no leader at that moment (4.1 to 4.3:
 /// KAFKA-20734), and what is in that partition would be published with the producer's next transaction.
 ///
 /// What moves meanwhile is the work of somebody else, and does not last.
@@ -178,14 +180,23 @@ pub async fn held_back<L: Log>(
     log: &mut L,
     topic: &str,
     partitions: i32,
+    transaction_timeout: Duration,
 ) -> Result<Option<(i32, i64)>, LogError> {
-    let deadline = tokio::time::Instant::now() + HELD_BACK_MAX;
+    let deadline = tokio::time::Instant::now() + transaction_timeout + HELD_BACK_MARGIN;
     let mut suspects: Option<Vec<(i32, i64)>> = None;
     loop {
         let is_late = tokio::time::Instant::now() >= deadline;
         match log.held_back(topic, partitions).await {
             Ok(held) => {
-                let suspects = suspects.get_or_insert_with(|| held.clone());
+                let suspects = suspects.get_or_insert_with(|| {
+                    if !held.is_empty() {
+                        tracing::warn!(
+                            topic,
+                            "an open transaction holds back the topic; waiting for its end"
+                        );
+                    }
+                    held.clone()
+                });
                 suspects.retain(|suspect| held.contains(suspect));
                 if suspects.is_empty() || is_late {
                     return Ok(suspects.first().copied());
