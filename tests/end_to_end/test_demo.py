@@ -4,9 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# It measures how soon the first event can be read.
+@pytest.mark.alone
 def test_make_demo_prints_events_of_every_table_and_cleans_up():
     done = subprocess.run(
         ["make", "--no-print-directory", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=280
