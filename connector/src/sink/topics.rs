@@ -169,8 +169,9 @@ pub async fn ensure_topic<L: Log>(
 /// What an open transaction holds back of a topic, if it does not end soon. See [`Log::held_back`].
 ///
 /// To be asked of each topic before a producer's first record goes there. A producer that has been initialised has no
-/// transaction left, unless another instance of the task has fenced it since: that one's transaction ends. But brokers may end one without telling a partition that has no leader at that moment (4.1 to 4.3:
-/// KAFKA-20734), and what is in that partition would be published with the producer's next transaction.
+/// transaction left, unless another instance of the task has fenced it since: that one's transaction ends. But brokers
+/// may end one without telling a partition that has no leader at that moment (4.1 to 4.3: KAFKA-20734), and what is in
+/// that partition would be published with the producer's next transaction.
 ///
 /// What moves meanwhile is the work of somebody else, and does not last.
 ///
