@@ -3,26 +3,32 @@
 //! Called for each new definition version, never for a row. What it decides is recorded in the same Kafka
 //! transaction as the first rows that rely on it (I3).
 
+mod error;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use binlog_bridge_core::avro::{
-    SchemaNames, TRANSACTIONS_KEY, TRANSACTIONS_VALUE, TopicNames, key_schema, value_schema,
+    SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE, SchemaNames, TRANSACTIONS_KEY, TRANSACTIONS_VALUE,
+    TopicNames, key_schema, value_schema,
 };
 use binlog_bridge_core::encode::{
-    ArenaFull, Batch, Destination, PlanError, TablePlan, TopicPartition, TransactionsTopic,
+    ArenaFull, Batch, Destination, SchemaChangesTopic, TablePlan, TopicPartition, TransactionsTopic,
 };
 use binlog_bridge_core::position::FileOffset;
-use binlog_bridge_core::schema::{DefinitionError, Mentions, TableDefinition};
-use binlog_bridge_core::selection::TableName;
+use binlog_bridge_core::schema::{Mentions, TableDefinition};
+use binlog_bridge_core::selection::{Selection, TableName};
 use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicState};
-use binlog_bridge_core::value::TypeOptions;
+use binlog_bridge_core::value::{ColumnRule, TypeOptions};
 
+pub use self::error::CatalogError;
 use crate::registry::Registry;
-use crate::sink::log::{Log, LogError, TopicDescription};
+use crate::sink::log::{Log, TopicDescription};
 use crate::sink::topics::{TopicSettings, ensure_topic, find_topic, held_back};
 use crate::sink::transactor::Transactor;
-use crate::subjects::{SubjectError, ensure_subject};
+use crate::subjects::{
+    Incompatible, SubjectError, check_again, ensure_subject, register_regardless,
+};
 
 /// The tables, topics and schemas that are in use.
 #[derive(Debug)]
@@ -31,7 +37,7 @@ pub struct Catalog<R> {
     task: String,
     names: TopicNames,
     settings: TopicSettings,
-    types: TypeOptions,
+    rules: TableRules,
     /// What the state topic has, or will have with the next commit.
     topics: BTreeMap<String, TopicState>,
     stored: BTreeMap<TableName, TableState>,
@@ -39,6 +45,46 @@ pub struct Catalog<R> {
     prepared: HashMap<TableName, Prepared>,
     /// Which table a topic belongs to; keyed by the name as Kafka compares it.
     owners: BTreeMap<String, TableName>,
+    /// Partitions that were added to topics and are not written to.
+    unused_partitions: BTreeMap<String, i32>,
+}
+
+/// What of a configuration decides how tables are published.
+#[derive(Debug, Clone, Default)]
+pub struct TableRules {
+    /// The types that are chosen in the place of the usual ones.
+    pub types: TypeOptions,
+    /// Columns that are masked or left out.
+    pub columns: Arc<[ColumnRule]>,
+    /// What is done about changes that readers could not follow.
+    pub incompatible: Incompatible,
+}
+
+impl TableRules {
+    /// The rules on a server that writes names of databases and tables in lower case.
+    #[must_use]
+    pub fn in_lower_case(&self) -> Self {
+        Self {
+            columns: self.columns.iter().map(ColumnRule::in_lower_case).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// A name that was misspelt, or a column that was renamed, would be published as it is.
+    fn warn_of_columns_that_are_not_there(&self, definition: &TableDefinition) {
+        let TableName { database, table } = &definition.name;
+        for rule in self
+            .columns
+            .iter()
+            .filter(|rule| rule.names(database, table))
+        {
+            let mut columns = definition.columns.iter();
+            if !columns.any(|column| rule.is_for((database, table, &column.name))) {
+                let column = rule.column.text();
+                tracing::warn!(table = %definition.name, column, "events.columns names a column that the table does not have");
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -47,98 +93,19 @@ struct Prepared {
     plan: Arc<TablePlan>,
 }
 
-/// A table cannot be published to its topic.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// A request to Kafka failed.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A schema cannot be registered.
-    #[error(transparent)]
-    Subject(#[from] SubjectError),
-    /// The types that were chosen cannot be used.
-    #[error(transparent)]
-    Definition(#[from] DefinitionError),
-    /// The table's columns clash in Avro.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// A schema cannot be built.
-    #[error("the schema of {table} cannot be built")]
-    Schema {
-        /// The table.
-        table: TableName,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// Two tables would share a topic.
-    #[error("{table} and {other} would both be published to topic {topic}")]
-    SharedTopic {
-        /// The table at hand.
-        table: TableName,
-        /// The table that has the topic.
-        other: TableName,
-        /// The topic.
-        topic: String,
-    },
-    /// The topic's name is too long for Kafka.
-    #[error("the name of the topic for {table} would be longer than Kafka takes")]
-    LongName {
-        /// The table.
-        table: TableName,
-    },
-    /// The topic was deleted, and perhaps made again.
-    #[error(
-        "topic {topic} is not the one that was published to: its id was {recorded} and is {found}"
-    )]
-    OtherTopic {
-        /// The topic.
-        topic: String,
-        /// The id in the state.
-        recorded: String,
-        /// The id in the cluster.
-        found: String,
-    },
-    /// A transaction that is over is open in a partition.
-    #[error(
-        "partition {partition} of topic {topic} holds records, from offset {offset} on, of a transaction that has not ended there"
-    )]
-    HeldBack {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The transaction's first record.
-        offset: i64,
-    },
-    /// The topic has lost partitions.
-    #[error("topic {topic} has {found} partitions; {recorded} are in use")]
-    FewerPartitions {
-        /// The topic.
-        topic: String,
-        /// Partitions in the state.
-        recorded: i32,
-        /// Partitions in the cluster.
-        found: i32,
-    },
-    /// A batch is too large.
-    #[error(transparent)]
-    Batch(#[from] ArenaFull),
-}
-
 impl<R: Registry> Catalog<R> {
     /// A catalog that goes on from the state.
     pub fn new(
         registry: Arc<R>,
         task: &str,
         settings: TopicSettings,
-        types: TypeOptions,
+        rules: TableRules,
         state: &State,
     ) -> Self {
         let mut owners = BTreeMap::new();
         let names = TopicNames::new(task);
-        for table in state.tables.keys() {
-            if let Some(topic) = settings.topic_of(&names, table) {
+        for (table, stored) in &state.tables {
+            if let Some(topic) = settings.topic_of(&names, table, stored.topic_version) {
                 owners.insert(comparable(&topic), table.clone());
             }
         }
@@ -147,12 +114,19 @@ impl<R: Registry> Catalog<R> {
             task: task.to_owned(),
             names,
             settings,
-            types,
+            rules,
             topics: state.topics.clone(),
             stored: state.tables.clone(),
             prepared: HashMap::new(),
             owners,
+            unused_partitions: BTreeMap::new(),
         }
+    }
+
+    /// Partitions that were added to topics of this run, and are not written to.
+    #[must_use]
+    pub fn unused_partitions(&self) -> i32 {
+        self.unused_partitions.values().sum()
     }
 
     /// The plan of a table, if it was published in this run or an earlier one.
@@ -177,7 +151,7 @@ impl<R: Registry> Catalog<R> {
     /// The types that were chosen.
     #[must_use]
     pub fn types(&self) -> &TypeOptions {
-        &self.types
+        &self.rules.types
     }
 
     /// The definition of a table that was recorded, and that no statement may have changed since.
@@ -225,6 +199,7 @@ impl<R: Registry> Catalog<R> {
             holds_from: holds_from.clone(),
             widened: stored.is_some_and(|stored| stored.widened),
             ended: None,
+            topic_version: stored.map_or(0, |stored| stored.topic_version),
         };
         self.plan(state, transactor, into).await
     }
@@ -253,7 +228,7 @@ impl<R: Registry> Catalog<R> {
     /// Makes a plan, and records the state that it is made from as it is: a definition that has ended stays ended.
     async fn plan<L: Log>(
         &mut self,
-        state: TableState,
+        mut state: TableState,
         transactor: &mut Transactor<L>,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
@@ -266,11 +241,26 @@ impl<R: Registry> Catalog<R> {
             self.record(state, target, batch)?;
             return Ok(plan);
         }
-        let shown = definition.shown(&self.types)?;
+        let shown = definition.shown(&self.rules.types, &self.rules.columns)?;
+        self.rules.warn_of_columns_that_are_not_there(definition);
         // Before anything is registered.
         TablePlan::check_names(&shown)?;
-        let topic = self.claim_topic(&definition.name)?;
-        let (key_schema_id, value_schema_id) = self.register(&shown, is_widened, &topic).await?;
+        let (topic, (key_schema_id, value_schema_id)) = loop {
+            let topic = self.claim_topic(&definition.name, state.topic_version)?;
+            match self.register(&shown, is_widened, &topic).await {
+                Err(CatalogError::Subject(SubjectError::Incompatible { cause, .. }))
+                    if self.rules.incompatible == Incompatible::NewTopic =>
+                {
+                    tracing::warn!(
+                        topic,
+                        cause,
+                        "readers could not follow: the table goes on in another topic"
+                    );
+                    state.topic_version += 1;
+                }
+                registered => break (topic, registered?),
+            }
+        };
         let partitions = self.settings.partitions_of(&definition.name);
         let partitions = self
             .topic(&topic, partitions, transactor, (target, &mut *batch))
@@ -303,14 +293,9 @@ impl<R: Registry> Catalog<R> {
         into: (&TopicPartition, &mut Batch),
     ) -> Result<TransactionsTopic, CatalogError> {
         let topic = self.names.transactions();
-        let (key, value) = (format!("{topic}-key"), format!("{topic}-value"));
-        let key_schema_id = ensure_subject(&*self.registry, &key, TRANSACTIONS_KEY).await?;
-        let value_schema_id = ensure_subject(&*self.registry, &value, TRANSACTIONS_VALUE).await?;
-        self.topic(&topic, 1, transactor, into).await?;
-        let target = TopicPartition {
-            topic: topic.as_str().into(),
-            partition: 0,
-        };
+        let schemas = (TRANSACTIONS_KEY, TRANSACTIONS_VALUE);
+        let (target, key_schema_id, value_schema_id) =
+            self.own_topic(&topic, schemas, transactor, into).await?;
         Ok(TransactionsTopic {
             target,
             key_schema_id,
@@ -319,13 +304,52 @@ impl<R: Registry> Catalog<R> {
         })
     }
 
-    fn claim_topic(&mut self, table: &TableName) -> Result<String, CatalogError> {
-        let topic =
-            self.settings
-                .topic_of(&self.names, table)
-                .ok_or_else(|| CatalogError::LongName {
-                    table: table.clone(),
-                })?;
+    /// Makes the topic of schema changes.
+    ///
+    /// # Errors
+    /// [`CatalogError`]
+    pub async fn schema_changes<L: Log>(
+        &mut self,
+        transactor: &mut Transactor<L>,
+        into: (&TopicPartition, &mut Batch),
+    ) -> Result<SchemaChangesTopic, CatalogError> {
+        let topic = self.names.schema_changes();
+        let schemas = (SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE);
+        let (target, key_schema_id, value_schema_id) =
+            self.own_topic(&topic, schemas, transactor, into).await?;
+        Ok(SchemaChangesTopic {
+            target,
+            key_schema_id,
+            value_schema_id,
+        })
+    }
+
+    /// A topic of one partition that belongs to no table, and the ids of its schemas of key and value.
+    async fn own_topic<L: Log>(
+        &mut self,
+        topic: &str,
+        (key, value): (&str, &str),
+        transactor: &mut Transactor<L>,
+        into: (&TopicPartition, &mut Batch),
+    ) -> Result<(TopicPartition, u32, u32), CatalogError> {
+        let registry = &*self.registry;
+        let key_schema_id = ensure_subject(registry, &format!("{topic}-key"), key).await?;
+        let value_schema_id = ensure_subject(registry, &format!("{topic}-value"), value).await?;
+        self.topic(topic, 1, transactor, into).await?;
+        let target = TopicPartition {
+            topic: topic.into(),
+            partition: 0,
+        };
+        Ok((target, key_schema_id, value_schema_id))
+    }
+
+    fn claim_topic(&mut self, table: &TableName, version: u32) -> Result<String, CatalogError> {
+        let topic = self
+            .settings
+            .topic_of(&self.names, table, version)
+            .ok_or_else(|| CatalogError::LongName {
+                table: table.clone(),
+            })?;
         match self.owners.get(&comparable(&topic)) {
             Some(other) if other != table => Err(CatalogError::SharedTopic {
                 table: table.clone(),
@@ -340,6 +364,20 @@ impl<R: Registry> Catalog<R> {
         }
     }
 
+    /// Refuses rules that what is known of the tables shows to be none for them.
+    ///
+    /// # Errors
+    /// [`CatalogError::Definition`]
+    pub fn refuse_wrong_rules(&self, selection: &Selection) -> Result<(), CatalogError> {
+        // What a statement may have changed since is not known.
+        let holding = self.stored.values().filter(|stored| stored.ended.is_none());
+        let known = holding.map(|stored| &stored.definition);
+        for definition in known.filter(|definition| selection.selects(&definition.name)) {
+            definition.shown(&self.rules.types, &self.rules.columns)?;
+        }
+        Ok(())
+    }
+
     /// Refuses tables that would share a topic.
     ///
     /// # Errors
@@ -347,7 +385,11 @@ impl<R: Registry> Catalog<R> {
     pub fn refuse_shared_topics(&self, tables: &[TableName]) -> Result<(), CatalogError> {
         let mut owners: BTreeMap<String, &TableName> = BTreeMap::new();
         for table in tables {
-            let Some(topic) = self.settings.topic_of(&self.names, table) else {
+            let version = self
+                .stored
+                .get(table)
+                .map_or(0, |stored| stored.topic_version);
+            let Some(topic) = self.settings.topic_of(&self.names, table, version) else {
                 continue;
             };
             if let Some(other) = owners.insert(comparable(&topic), table) {
@@ -378,12 +420,32 @@ impl<R: Registry> Catalog<R> {
             None => None,
             Some(key) => {
                 let subject = format!("{topic}-key");
-                Some(ensure_subject(&*self.registry, &subject, &key.to_string()).await?)
+                Some(self.subject(&subject, &key.to_string()).await?)
             }
         };
         let subject = format!("{topic}-value");
-        let value_id = ensure_subject(&*self.registry, &subject, &value.to_string()).await?;
+        let value_id = self.subject(&subject, &value.to_string()).await?;
         Ok((key_id, value_id))
+    }
+
+    async fn subject(&self, subject: &str, schema: &str) -> Result<u32, SubjectError> {
+        match ensure_subject(&*self.registry, subject, schema).await {
+            Err(SubjectError::Incompatible { cause, .. })
+                if self.rules.incompatible == Incompatible::NewVersion =>
+            {
+                tracing::warn!(
+                    subject,
+                    cause,
+                    "readers of the new schema cannot read older events"
+                );
+                register_regardless(&*self.registry, subject, schema).await
+            }
+            Ok(id) if self.rules.incompatible == Incompatible::NewVersion => {
+                check_again(&*self.registry, subject).await?;
+                Ok(id)
+            }
+            found => found,
+        }
     }
 
     /// Makes or checks a topic, and returns the number of partitions in use.
@@ -396,7 +458,10 @@ impl<R: Registry> Catalog<R> {
     ) -> Result<i32, CatalogError> {
         if let Some(recorded) = self.topics.get(topic) {
             let found = find_topic(transactor.log(), topic).await?;
+            let there = found.as_ref().map_or(0, |found| found.partitions);
             let partitions = check_topic(topic, recorded, found)?;
+            self.unused_partitions
+                .insert(topic.to_owned(), there - partitions);
             refuse_held_back(topic, partitions, &self.settings, transactor).await?;
             transactor.watch(topic, &recorded.topic_id);
             return Ok(partitions);
@@ -424,8 +489,9 @@ impl<R: Registry> Catalog<R> {
     ) -> Result<(), CatalogError> {
         let name = &state.definition.name;
         if self.stored.get(name).is_some_and(|stored| {
-            (&stored.definition, stored.widened, &stored.ended)
-                == (&state.definition, state.widened, &state.ended)
+            let versions = [stored, &state].map(|state| (state.widened, state.topic_version));
+            (&stored.definition, &stored.ended) == (&state.definition, &state.ended)
+                && versions[0] == versions[1]
         }) {
             return Ok(());
         }

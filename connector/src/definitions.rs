@@ -10,7 +10,9 @@ use std::time::Duration;
 use binlog_bridge_core::decode::{DeadTransaction, Decoder, Item, Joined, Joiner, TableMapEvent};
 use binlog_bridge_core::event::{EventBlock, EventHeader};
 use binlog_bridge_core::position::{FileOffset, Position};
-use binlog_bridge_core::schema::{DefinitionError, LookAhead, TableDefinition, may_define};
+use binlog_bridge_core::schema::{
+    DefinitionError, DescribedTable, LookAhead, TableDefinition, may_define,
+};
 use binlog_bridge_core::selection::TableName;
 use tokio::time::Instant;
 
@@ -49,6 +51,12 @@ pub(crate) struct Definitions<D> {
     ahead: SharedLookAhead,
     limits: LookAheadLimits,
     shutdown: Shutdown,
+}
+
+/// What the server says of a table, and what that and a table map make together.
+pub(crate) struct Proven {
+    pub(crate) definition: TableDefinition,
+    pub(crate) described: DescribedTable,
 }
 
 /// Where a table map is.
@@ -100,7 +108,7 @@ impl<D: Dump> Definitions<D> {
         &mut self,
         event: &TableMapEvent<'_>,
         place: &Place,
-    ) -> Result<TableDefinition, Error> {
+    ) -> Result<Proven, Error> {
         let table = TableName::new(event.database, event.table);
         let wrong = |source| Error::Definition {
             at: place.at.clone(),
@@ -120,22 +128,27 @@ impl<D: Dump> Definitions<D> {
             return Err(wrong(DefinitionError::Changed { table, statement }));
         }
         tracing::debug!(%table, "its definition is that of the server");
-        TableDefinition::from_described(event, &description.table).map_err(wrong)
+        let described = description.table;
+        let definition = TableDefinition::from_described(event, &described).map_err(wrong)?;
+        Ok(Proven {
+            definition,
+            described,
+        })
     }
 
     /// Adds to a definition what table maps do not have. It is left as it is if that cannot be known, or not without
-    /// reading much of the binlog, unless that `must` be.
+    /// reading much of the binlog, unless that `must` be. What the server says of the table is returned too, if it is proven.
     pub(crate) async fn declare(
         &mut self,
         definition: TableDefinition,
         event: &TableMapEvent<'_>,
         place: &Place,
         must: bool,
-    ) -> Result<TableDefinition, Error> {
+    ) -> Result<(TableDefinition, Option<DescribedTable>), Error> {
         let description = match self.dump.describe(&definition.name).await {
             Ok(Some(description)) => description,
             Ok(None) | Err(SourceError::AccessDenied { .. } | SourceError::Server { .. }) => {
-                return Ok(definition);
+                return Ok((definition, None));
             }
             Err(error) => return Err(error.into()),
         };
@@ -143,21 +156,24 @@ impl<D: Dump> Definitions<D> {
         if must {
             is_of_ours?;
         } else if is_of_ours.is_err() {
-            return Ok(definition);
+            return Ok((definition, None));
         }
         if self.refuse_filters(&definition.name).is_err() {
-            return Ok(definition);
+            return Ok((definition, None));
         }
         let first = &place.first;
         let is_near = first.file == description.end.file
             && description.end.offset.saturating_sub(first.offset) <= NEAR_BYTES;
         if !(is_near || must) {
-            return Ok(definition);
+            return Ok((definition, None));
         }
         match self.last_touch(&definition.name, place, &description).await {
-            Ok(None) => Ok(definition.declared(event, &description.table)),
-            Ok(Some(_)) => Ok(definition),
-            Err(Error::Source(SourceError::OtherServer { .. })) if !must => Ok(definition),
+            Ok(None) => {
+                let definition = definition.declared(event, &description.table);
+                Ok((definition, Some(description.table)))
+            }
+            Ok(Some(_)) => Ok((definition, None)),
+            Err(Error::Source(SourceError::OtherServer { .. })) if !must => Ok((definition, None)),
             Err(error) => Err(error),
         }
     }

@@ -94,6 +94,9 @@ pub enum Error {
     /// The end was asked for while the run was waiting for something.
     #[error("the run was asked to end")]
     Stopped,
+    /// Something else is to be published from here on.
+    #[error("the configuration has changed")]
+    Modified,
     /// Fenced again and again by nobody.
     #[error(
         "kafka: this instance was fenced three times in ten minutes, and no other instance owns the task"
@@ -135,7 +138,7 @@ impl Error {
             Self::Sink(error) => sink(error),
             Self::Catalog(error) => catalog(error),
             Self::Start(error) => start(error),
-            Self::Stopped => Verdict::Restart,
+            Self::Stopped | Self::Modified => Verdict::Restart,
             Self::FencedByNobody => halt(
                 "Raise limits.transaction_timeout_ms if the broker ends slow transactions, and look for another program that uses the transactional id of this task.",
             ),
@@ -166,6 +169,12 @@ impl Error {
                     | SinkError::State(_)
             )
         )
+    }
+
+    /// True if the server says that its binlog does not have the place of the stream.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Source(SourceError::Server { code, message }) if is_elsewhere(*code, message))
     }
 
     /// A source transaction that never happened: the next run drops it.
@@ -336,6 +345,12 @@ fn definition(error: &DefinitionError) -> Verdict {
             "Exclude the table: add {table} to select.exclude_tables. A column in the format before MySQL 5.6 gets the new one by ALTER TABLE {table} FORCE."
         )),
         DefinitionError::Damaged { .. } => halt("Report this with the position."),
+        DefinitionError::Mask { .. } => halt(
+            "Give the column another mask: {fixed: TEXT} and leave_out are for all types, hash for text, bytes and integers, {truncate: N} for text.",
+        ),
+        DefinitionError::MaskedKey { .. } => {
+            halt("Give the column the mask hash in events.columns, or none.")
+        }
         DefinitionError::Width { .. } => halt(
             "Remove events.types.tinyint1 from the configuration, which is for tables whose definition is proven; or grant the account SELECT on the table, and start anew behind statements that changed it.",
         ),
@@ -403,15 +418,16 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
 fn sink(error: &SinkError) -> Verdict {
     match error {
         SinkError::Log(error) => log(error),
-        SinkError::NotCommitted | SinkError::Borrowed { .. } | SinkError::TopicMissing { .. } => {
-            Verdict::Restart
-        }
+        SinkError::NotCommitted
+        | SinkError::Borrowed { .. }
+        | SinkError::CameBack { .. }
+        | SinkError::TopicMissing { .. } => Verdict::Restart,
         SinkError::TopicReplaced { .. } => halt(OTHER_TOPIC_REMEDY),
         SinkError::StateCut { topic } => Verdict::Halt(format!(
             "Somebody deleted records of {topic} (kafka-delete-records, or cleanup.policy=delete): it is to be compacted only. To start anew, delete it together with the task's data topics."
         )),
-        SinkError::HangingTransaction { topic } => Verdict::Halt(format!(
-            "Find the transaction with kafka-transactions.sh find-hanging. If it is another program's, end it with kafka-transactions.sh abort on topic {topic}, and start again. If it is ours (Kafka 4.1 to 4.3 may leave one open in a partition that had no leader, KAFKA-20734), do so only if the rows after the checkpoint of `binlog-bridge offsets show` are not in the data topics with isolation.level=read_committed: they would be published twice."
+        SinkError::HangingTransaction { topic, offset, .. } => Verdict::Halt(format!(
+            "Brokers that end a transaction while a partition has no leader may leave it open there (Kafka 4.1 to 4.3, KAFKA-20734). Look whether the rows after the checkpoint of `binlog-bridge offsets show` are in the data topics with isolation.level=read_committed. If they are, it was committed, and they would be published twice: move the task behind them with `binlog-bridge offsets set` after the next command. If they are not, the transaction was given up and will be sent again: end it, and start again: kafka-transactions.sh --bootstrap-server HOST:PORT abort --topic {topic} --partition 0 --start-offset {offset}"
         )),
         SinkError::TakenOver { .. } => {
             halt("Run one instance of a task: stop this one or the other.")
@@ -459,7 +475,7 @@ fn catalog(error: &CatalogError) -> Verdict {
         CatalogError::Definition(error) => definition(error),
         CatalogError::Subject(SubjectError::Registry(error)) => registry(error),
         CatalogError::Subject(SubjectError::Incompatible { .. }) => halt(
-            "The table changed in a way that readers of the new schema could not read old events. Give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",
+            "The table changed in a way that readers of the new schema could not read old events. Let registry.incompatible be new_version (readers of old events then need the schema that these name) or new_topic, give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",
         ),
         CatalogError::Subject(SubjectError::OtherSchema { .. }) => halt(
             "Make sure that registry.url is that of one registry, not of several with ids of their own, and that its storage is whole; then start again.",

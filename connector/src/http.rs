@@ -27,6 +27,10 @@ pub async fn serve(
             match state {
                 Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
                 Readiness::Standby => (StatusCode::OK, "standby\n".to_owned()),
+                Readiness::Stalled => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "kafka has not answered for a while\n".to_owned(),
+                ),
                 Readiness::Not(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             }
         }

@@ -11,6 +11,7 @@ pub mod health;
 pub mod http;
 mod lineage;
 pub mod metrics;
+pub mod modify;
 pub mod offsets;
 mod panics;
 pub mod pipeline;

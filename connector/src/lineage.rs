@@ -4,6 +4,8 @@
 //! cost the end of the binlog. So each start reads the first event of the last transaction again that was read: one of
 //! another commit time is another transaction, and whatever follows it is not what follows ours (I2).
 
+use std::time::Duration;
+
 use binlog_bridge_core::decode::{
     DeadTransaction, DecodeErrorKind, Decoder, Joined, Joiner, Transaction,
 };
@@ -14,7 +16,7 @@ use binlog_bridge_core::state::{Checkpoint, Split, TransactionIdentity};
 
 use crate::error::{Error, is_elsewhere, is_purged, is_unreadable};
 use crate::source::{Dump, SourceError, Survey, check_uuid};
-use crate::start::StartError;
+use crate::start::{StartError, check_lineage};
 
 /// Compares what the server has in the place of the last transaction before the checkpoint. Where its binlog is
 /// purged there is nothing to compare.
@@ -38,7 +40,12 @@ pub(crate) async fn verify<D: Dump>(
         is_first: false,
         server_uuid: &survey.server_uuid,
     };
-    let found = match first_transaction(dump, &position, &wanted).await {
+    let read = if is_executed(last, survey)? {
+        first_transaction(dump, &position, &wanted).await
+    } else {
+        first_unless_lost(dump, checkpoint, &position, &wanted).await
+    };
+    let found = match read {
         Ok((found, _)) => found,
         // By now. If that of the checkpoint is gone too, opening it says so.
         Err(Error::Source(SourceError::Server { code, message })) if is_purged(code, &message) => {
@@ -54,6 +61,41 @@ pub(crate) async fn verify<D: Dump>(
     }
     let gtid = found.gtid.as_ref().map(ToString::to_string);
     Err(other(last, &describe(gtid.as_deref(), found.commit_time_us)).into())
+}
+
+/// False while the transaction is owned only: it may still be rolled back, if it is another one of the same number.
+fn is_executed(last: &TransactionIdentity, survey: &Survey) -> Result<bool, StartError> {
+    let Some(gtid) = &last.gtid else {
+        return Ok(true);
+    };
+    let (gtid, executed): (GtidSet, GtidSet) = (gtid.parse()?, survey.gtid_executed.parse()?);
+    Ok(!survey.gtid_on || gtid.is_subset_of(&executed))
+}
+
+/// How long a transaction that is owned is waited for before the server is asked again what became of it.
+const OWNED_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// [`first_transaction`], unless the server does not have the wanted one any more.
+async fn first_unless_lost<D: Dump>(
+    dump: &mut D,
+    checkpoint: &Checkpoint,
+    position: &Position,
+    wanted: &Wanted<'_>,
+) -> Result<(Transaction, Vec<DeadTransaction>), Error> {
+    loop {
+        let read = first_transaction(dump, position, wanted);
+        if let Ok(found) = tokio::time::timeout(OWNED_LOOK_INTERVAL, read).await {
+            return found;
+        }
+        tracing::warn!(
+            "the server has not executed the last transaction that was published; waiting for it"
+        );
+        let survey = dump.survey().await?;
+        check_lineage(checkpoint, &survey)?;
+        if is_executed(wanted.identity, &survey)? {
+            return first_transaction(dump, position, wanted).await;
+        }
+    }
 }
 
 /// Looks for the transaction that is published in part, and returns those that lie before it and never happened: one

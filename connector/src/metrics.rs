@@ -27,6 +27,8 @@ pub struct Metrics {
     checkpoint_timestamp: Gauge,
     checkpoint_offset: IntGauge,
     active: IntGauge,
+    configuration_refused: IntGauge,
+    unused_partitions: IntGauge,
 }
 
 impl Metrics {
@@ -60,6 +62,14 @@ impl Metrics {
             active: integer(
                 "active",
                 "1 while this instance runs the task, 0 while it starts, waits for a server or stands by.",
+            )?,
+            unused_partitions: integer(
+                "unused_partitions",
+                "Partitions that were added to topics and are not written to, so that each key stays in its own.",
+            )?,
+            configuration_refused: integer(
+                "configuration_refused",
+                "1 if the configuration file has changed in a way that is not used while the task runs.",
             )?,
             commit_seconds,
             checkpoint_offset: integer(
@@ -100,6 +110,11 @@ impl Metrics {
     /// The stream is open, or not any more.
     pub(crate) fn active(&self, active: bool) {
         self.active.set(i64::from(active));
+    }
+
+    /// Whether the configuration file was changed to something that is not used.
+    pub(crate) fn configuration_refused(&self, refused: bool) {
+        self.configuration_refused.set(i64::from(refused));
     }
 
     /// A block of events came in.
@@ -158,6 +173,11 @@ impl Metrics {
             let age = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
             self.checkpoint_timestamp.set(age.as_secs_f64());
         }
+    }
+
+    /// A topic was looked at.
+    pub(crate) fn unused_partitions(&self, count: i32) {
+        self.unused_partitions.set(i64::from(count));
     }
 
     /// A run ended and another begins.

@@ -126,18 +126,24 @@ async fn plan<D: Dump>(
     check_server(&survey, &selection)?;
     let reason = why_not_on(dump, checkpoint, &survey).await?;
     let is_purged = matches!(reason, Some(StartError::Purged { .. }));
-    let position = match (target, &reason) {
+    let begin = match (target, &reason) {
         (Target::Newest, _) => first_position(&Start::Latest, &survey)?,
         (Target::Oldest, None) => return Err(StartError::NothingMissing.into()),
-        (Target::Oldest, Some(_)) => {
-            let oldest = first_position(&Start::Earliest, &survey)?;
-            if is_purged {
-                without_published(oldest, &checkpoint.position)
-            } else {
-                oldest
-            }
-        }
+        (Target::Oldest, Some(_)) => first_position(&Start::Earliest, &survey)?,
     };
+    // What is published already may come into the server's set later.
+    let is_same_history = reason.is_none() || is_purged;
+    let position = if is_same_history {
+        without_published(begin.clone(), &checkpoint.position)
+    } else {
+        begin.clone()
+    };
+    let mut moved = moved(checkpoint, position.clone(), &survey, &selection);
+    // What is published is passed over wherever it lies behind the position, statements too.
+    moved.lineage.passes_over = position != begin;
+    if reason.is_none() {
+        moved.lineage.last.clone_from(&checkpoint.lineage.last);
+    }
     let reason = reason.map_or("requested", |reason| Error::from(reason).state());
     Ok(Move {
         gap: Gap {
@@ -148,7 +154,7 @@ async fn plan<D: Dump>(
             may_repeat: target == Target::Oldest && !is_purged,
         },
         ended: ended(found, &position),
-        checkpoint: moved(checkpoint, position, &survey, &selection),
+        checkpoint: moved,
     })
 }
 
@@ -171,16 +177,16 @@ async fn why_not_on<D: Dump>(
     }
 }
 
-/// Behind a gap that was only purged nothing need be published twice: the server leaves out what is in the set. (By
-/// file and offset nothing that is older than the position is there any more.)
-fn without_published(oldest: Position, published: &Position) -> Position {
+/// In the history of before nothing need be published twice: the server leaves out what is in the set. (By file and offset
+/// nothing that is older than the position is there any more, or it lies before the new one.)
+fn without_published(target: Position, published: &Position) -> Position {
     let set: Option<GtidSet> = published.gtid_set().cloned();
-    match (oldest, set) {
+    match (target, set) {
         (Position::Gtid { gtid_set, at }, Some(set)) => Position::Gtid {
             gtid_set: gtid_set.union(&set),
             at,
         },
-        (oldest, _) => oldest,
+        (target, _) => target,
     }
 }
 
@@ -219,7 +225,7 @@ async fn publish<L: Log, R: Registry>(
     moved: &Move,
 ) -> Result<(), Error> {
     let topics = task.topics.clone();
-    let mut catalog = Catalog::new(registry, &task.name, topics, task.types, found);
+    let mut catalog = Catalog::new(registry, &task.name, topics, task.rules.clone(), found);
     let target = transactor.state_target().clone();
     let mut batch = Batch::default();
     let topic = catalog
@@ -229,6 +235,12 @@ async fn publish<L: Log, R: Registry>(
     for table in &moved.ended {
         let key = state::table_key(&table.definition.name);
         push_json(&mut batch, &target, &key, table)?;
+    }
+    // Nor is it known what statements in the gap have made of tables.
+    let tables = found.tracked.keys().map(state::tracked_key);
+    let databases = (found.databases.keys()).map(|name| state::database_key(name));
+    for key in tables.chain(databases) {
+        batch.push(&target, Some(key.as_bytes()), None)?;
     }
     batch.push(&target, Some(state::owner_key().as_bytes()), None)?;
     transactor.commit(batch, &moved.mark()).await?;
@@ -285,6 +297,7 @@ mod tests {
             holds_from: at(4),
             widened: false,
             ended,
+            topic_version: 0,
         };
         let mut found = State::default();
         for state in [table("open", None), table("over", Some(at(100)))] {

@@ -50,12 +50,8 @@ mod tests {
         let Ok(place) = std::env::var(VARIABLE) else {
             return;
         };
-        super::end_the_process();
+        let runtime = crate::cli::runtime().unwrap();
         let row = ROW.to_owned();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .build()
-            .unwrap();
         let panics = move || {
             if row.is_empty() {
                 return;

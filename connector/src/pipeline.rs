@@ -10,25 +10,33 @@
 //! parts, so that memory does not depend on its size (I8), and one over the limits of a Kafka transaction is
 //! split. It must never publish what it does not understand (I7).
 
+mod changes;
 mod commit;
 mod event;
 mod idle;
+mod tracking;
 
+pub(crate) use changes::SchemaChanges;
 pub(crate) use idle::refuse_shared_topics;
+pub(crate) use tracking::{forget_unselected, tracker};
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use binlog_bridge_core::decode::{Decoder, Joined, Joiner};
 use binlog_bridge_core::encode::{Batch, Encoder};
 use binlog_bridge_core::event::{EventBlock, EventHeader, Part};
-use binlog_bridge_core::schema::Tables;
+use binlog_bridge_core::schema::{Tables, Tracker};
+use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::state::{Checkpoint, Split};
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::definitions::Definitions;
 use crate::error::Error;
+use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::modify::Modifications;
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::sink::log::Log;
@@ -61,6 +69,10 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) tables: Tables,
     pub(crate) catalog: Catalog<R>,
     pub(crate) definitions: Definitions<D>,
+    /// None if statements may be missing in the stream.
+    pub(crate) tracker: Option<Tracker>,
+    /// None if consumers are not told of statements.
+    pub(crate) schema_changes: Option<SchemaChanges>,
     pub(crate) encoder: Encoder,
     /// What is being filled.
     pub(crate) batch: Batch,
@@ -72,6 +84,7 @@ pub(crate) struct Pipeline<D, L, R> {
     /// The server writes names in lower case, but texts of statements as they were typed.
     pub(crate) has_lower_case_names: bool,
     pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
     pub(crate) last_commit: Instant,
     /// Bytes handed over for the Kafka transaction that is open.
     pub(crate) open_bytes: u64,
@@ -79,13 +92,19 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) opened_at: Instant,
     /// When to look around if nothing comes until then.
     pub(crate) look_at: Instant,
+    /// Helper tables of which it was said that they are not published.
+    pub(crate) helpers: BTreeSet<TableName>,
     /// Tables may have been made or renamed since the last look.
     pub(crate) has_new_names: bool,
 }
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// Runs until the shutdown is asked for, or an error.
-    pub(crate) async fn run(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
+    pub(crate) async fn run(
+        &mut self,
+        shutdown: &Shutdown,
+        modifications: &Modifications,
+    ) -> Result<(), Error> {
         let mut block = EventBlock::default();
         self.heard();
         loop {
@@ -96,10 +115,15 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 biased;
                 // 1. A shutdown must not wait for input. Nothing is taken when it wins.
                 () = shutdown.asked() => return self.finish().await,
-                // 2. The sink goes before input, so that batches stay small under light load. The step is
+                // 2. Nor a modification: what is whole is committed by the old configuration.
+                () = modifications.given() => {
+                    self.finish().await?;
+                    return Err(Error::Modified);
+                }
+                // 3. The sink goes before input, so that batches stay small under light load. The step is
                 //    kept in the slot: a poll that is dropped loses nothing.
                 done = self.sink.done(), if is_busy => done?,
-                // 3. Input, as long as there is room for what it makes. Cancel-safe by contract.
+                // 4. Input, as long as there is room for what it makes. Cancel-safe by contract.
                 read = self.dump.next(&mut block), if has_room => {
                     read?;
                     self.block(&block).await?;
@@ -109,9 +133,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                         self.heard();
                     }
                 }
-                // 4. A batch that waits for its time, or a Kafka transaction whose time is up.
+                // 5. A batch that waits for its time, or a Kafka transaction whose time is up.
                 () = tokio::time::sleep_until(due_at), if is_waiting => {}
-                // 5. Nothing has come for a while.
+                // 6. Nothing has come for a while.
                 () = tokio::time::sleep_until(look_at), if may_look => Box::pin(self.look_around(shutdown)).await?,
             }
             self.hand_over()?;

@@ -150,7 +150,7 @@ pub fn check_server(survey: &Survey, selection: &Selection) -> Result<(), StartE
         None => return Err(StartError::RowMetadata),
         Some(metadata) if !is(metadata, "FULL") => tracing::warn!(
             binlog_row_metadata = metadata,
-            "the binlog does not name columns: definitions are read from the server, and a statement that changes a table before its rows are read ends the task; run SET PERSIST binlog_row_metadata=FULL"
+            "the binlog does not name columns: definitions are read from the server, and a statement that changes a table before its rows are read, and is not understood, ends the task; run SET PERSIST binlog_row_metadata=FULL"
         ),
         Some(_) => {}
     }
@@ -243,7 +243,7 @@ pub(crate) fn check_history(
     match position.gtid_set() {
         None => check_file(position, first_file, survey),
         Some(published) => {
-            let lost = published.subtract(&survey.gtid_executed.parse()?);
+            let lost = lost(published, position.at(), survey)?;
             if lost.is_empty() {
                 Ok(())
             } else {
@@ -253,6 +253,21 @@ pub(crate) fn check_history(
             }
         }
     }
+}
+
+/// What was published, and the server does not have. A transaction is in the binlog, and sent, before it is executed:
+/// with semi-synchronous replication that may take as long as a replica does. Until then its GTID is owned, which is enough
+/// for the server to open a dump behind it. (MySQL, `sql/rpl_binlog_sender.cc`, `check_start_file`)
+fn lost(published: &GtidSet, at: &FileOffset, survey: &Survey) -> Result<GtidSet, PositionError> {
+    let unfinished = published.subtract(&survey.gtid_executed.parse()?);
+    if unfinished.is_empty() {
+        return Ok(unfinished);
+    }
+    // The same number may be owned by another transaction, which is not in the binlog yet.
+    if survey.current < *at {
+        return Ok(unfinished);
+    }
+    Ok(unfinished.subtract(&survey.gtid_owned.parse()?))
 }
 
 /// Without GTIDs only names of files tell whether the binlog is still the one that was followed.
@@ -318,6 +333,7 @@ pub fn lineage(survey: &Survey) -> Lineage {
         server_uuid: survey.server_uuid.clone(),
         first_file: survey.first_file.clone(),
         last: None,
+        passes_over: false,
     }
 }
 
@@ -334,8 +350,10 @@ pub fn resume(
     if let Some(checkpoint) = &state.checkpoint {
         check_lineage(checkpoint, survey)?;
         let mut checkpoint = checkpoint.clone();
+        let is_other = checkpoint.lineage.server_uuid != survey.server_uuid;
         checkpoint.lineage = Lineage {
             last: checkpoint.lineage.last,
+            passes_over: checkpoint.lineage.passes_over || is_other,
             ..lineage(survey)
         };
         checkpoint.selection = selection.fingerprint();
@@ -346,7 +364,10 @@ pub fn resume(
         position: first_position(start, survey)?,
         skip_rows: 0,
         split: None,
-        lineage: lineage(survey),
+        lineage: Lineage {
+            passes_over: matches!(start, Start::GtidSet(_)),
+            ..lineage(survey)
+        },
         selection: selection.fingerprint(),
         source_ts_ms: None,
     };
@@ -468,6 +489,12 @@ mod tests {
         check(gtid("A:1-5"), &other, None);
         check(gtid("A:1-2"), &survey(), Some(":3"));
         check(gtid("A:1-10"), &survey(), Some("does not know"));
+        let mut unfinished = survey();
+        unfinished.gtid_owned = format!("{A}:10");
+        check(gtid("A:1-10"), &unfinished, None);
+        check(gtid("A:1-11"), &unfinished, Some(":11"));
+        unfinished.current.file = "binlog.000002".into();
+        check(gtid("A:1-10"), &unfinished, Some(":10"));
         check(file("binlog.000002"), &survey(), None);
         check(file("binlog.000001"), &survey(), Some("purged"));
         check(file("binlog.000002"), &other, Some("another"));

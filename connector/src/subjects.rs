@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use apache_avro::Schema;
 use apache_avro::schema::{InnerDecimalSchema, RecordField, RecordSchema, SchemaKind};
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::registry::{Registry, RegistryError, RegistryErrorKind};
@@ -19,8 +20,24 @@ use crate::registry::{Registry, RegistryError, RegistryErrorKind};
 /// The level set on the subjects we make.
 pub const COMPATIBILITY_LEVEL: &str = "BACKWARD";
 
+/// The level at which a registry checks nothing.
+const UNCHECKED: &str = "NONE";
+
 /// Bytes of one schema's text. A table of 4096 columns (the server's limit) takes less than 4 MiB.
 pub const SCHEMA_BYTES_MAX: usize = 4 << 20;
+
+/// What is done if readers of a table's new schema could not read its old events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Incompatible {
+    /// The stream halts before the first row of it.
+    #[default]
+    Halt,
+    /// It is registered all the same, as the next version of its subject.
+    NewVersion,
+    /// The table goes on in another topic.
+    NewTopic,
+}
 
 /// A schema could not be put under its subject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,10 +92,54 @@ pub async fn ensure_subject<R: Registry>(
     schema: &str,
 ) -> Result<u32, SubjectError> {
     let id = find_or_register(registry, subject, schema).await?;
+    check_stored(registry, subject, schema, id).await?;
+    Ok(id)
+}
+
+/// Registers a schema with which what the newest one wrote cannot be read: meanwhile the registry does not check the subject.
+///
+/// # Errors
+/// See [`SubjectError`].
+pub async fn register_regardless<R: Registry>(
+    registry: &R,
+    subject: &str,
+    schema: &str,
+) -> Result<u32, SubjectError> {
+    let level = registry.compatibility(subject).await?;
+    registry.set_compatibility(subject, UNCHECKED).await?;
+    let registered = register(registry, subject, schema).await;
+    // Whoever ended in between has left the subject unchecked.
+    let level = level.filter(|level| level != UNCHECKED);
+    let level = level.as_deref().unwrap_or(COMPATIBILITY_LEVEL);
+    registry.set_compatibility(subject, level).await?;
+    let id = registered?;
+    check_stored(registry, subject, schema, id).await?;
+    Ok(id)
+}
+
+/// Whoever ended while [`register_regardless`] had the check of a subject off has left it so.
+///
+/// # Errors
+/// See [`SubjectError`].
+pub async fn check_again<R: Registry>(registry: &R, subject: &str) -> Result<(), SubjectError> {
+    if registry.compatibility(subject).await?.as_deref() == Some(UNCHECKED) {
+        registry
+            .set_compatibility(subject, COMPATIBILITY_LEVEL)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn check_stored<R: Registry>(
+    registry: &R,
+    subject: &str,
+    schema: &str,
+    id: u32,
+) -> Result<(), SubjectError> {
     // Readers decode by the id alone: a wrong one makes all that is written with it unreadable, or worse.
     let stored = registry.schema_by_id(id).await?;
     if decodes_alike(&stored, schema) {
-        return Ok(id);
+        return Ok(());
     }
     Err(SubjectError::OtherSchema {
         subject: subject.to_owned(),
@@ -90,8 +151,26 @@ pub async fn ensure_subject<R: Registry>(
 /// specification, "Parsing Canonical Form for Schemas")
 fn decodes_alike(stored: &str, schema: &str) -> bool {
     match (parse_schema(stored), parse_schema(schema)) {
-        (Ok(stored), Ok(schema)) => stored.canonical_form() == schema.canonical_form(),
+        (Ok(stored), Ok(schema)) => canonical(&stored) == canonical(&schema),
         (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+/// The library leaves the order of fields in, which says how records are sorted, not what their bytes mean.
+fn canonical(schema: &Schema) -> Value {
+    let mut form = serde_json::from_str(&schema.canonical_form()).expect("it is plain JSON");
+    leave_out_order(&mut form);
+    form
+}
+
+fn leave_out_order(form: &mut Value) {
+    match form {
+        Value::Object(entries) => {
+            entries.remove("order");
+            entries.values_mut().for_each(leave_out_order);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(leave_out_order),
+        _ => {}
     }
 }
 

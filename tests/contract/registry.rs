@@ -1,7 +1,7 @@
 //! What [`Registry`] promises, and with it `ensure_subject`.
 
 use binlog_bridge::registry::{Registry, RegistryErrorKind};
-use binlog_bridge::subjects::{SubjectError, ensure_subject};
+use binlog_bridge::subjects::{SubjectError, ensure_subject, register_regardless};
 
 /// A schema registry, with a subject that is this test's own.
 pub(crate) trait Catalog {
@@ -33,6 +33,7 @@ hold_against_both_halves!(
         an_incompatible_schema_is_refused_before_anything_is_registered,
         the_registry_refuses_an_incompatible_schema_by_itself_in_a_subject_we_made,
         without_a_level_anything_is_registered,
+        what_is_registered_regardless_is_the_newest_and_the_level_stays,
         a_text_that_is_no_schema_is_invalid,
     ]
 );
@@ -195,6 +196,30 @@ async fn without_a_level_anything_is_registered<C: Catalog>(catalog: &mut C) {
     let schema = record(&[NAME]);
     let id = registry.register(&subject, &schema).await.unwrap();
     assert_eq!(latest(registry, &subject).await, (id, schema));
+}
+
+async fn what_is_registered_regardless_is_the_newest_and_the_level_stays<C: Catalog>(
+    catalog: &mut C,
+) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    let (old, new) = (record(&[ID]), record(&[ID, NAME]));
+    let first = ensure_subject(registry, &subject, &old).await.unwrap();
+    for (before, after) in [("FULL", "FULL"), ("NONE", "BACKWARD")] {
+        registry.set_compatibility(&subject, before).await.unwrap();
+        let id = register_regardless(registry, &subject, &new).await.unwrap();
+        assert_eq!(latest(registry, &subject).await, (id, new.clone()));
+        assert_eq!(level(registry, &subject).await.as_deref(), Some(after));
+    }
+    // As a run that reads again what was read before does it.
+    let again = register_regardless(registry, &subject, &old).await.unwrap();
+    assert_eq!(again, first);
+    // A schema that is refused leaves the level as it was.
+    let refused = register_regardless(registry, &subject, "{}").await;
+    assert!(
+        matches!(refused, Err(SubjectError::Registry(_))),
+        "{refused:?}"
+    );
+    assert_eq!(level(registry, &subject).await.as_deref(), Some("BACKWARD"));
 }
 
 async fn a_text_that_is_no_schema_is_invalid<C: Catalog>(catalog: &mut C) {

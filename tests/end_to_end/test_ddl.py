@@ -38,7 +38,7 @@ def test_rows_before_and_after_an_added_column_each_have_the_shape_they_were_wri
     assert len(versions(orders, "orders", "key")) == 1
 
 
-def test_rows_around_an_alter_are_right_though_it_was_dead_then(orders: Task):
+def test_fault_55_rows_around_an_alter_are_right_though_it_was_dead_then(orders: Task):
     connector = orders.connectors[0]
     orders.sql("INSERT INTO orders VALUES (1, 'a')")
     connector.kill()
@@ -88,7 +88,7 @@ def test_fault_62_a_change_that_the_registry_does_not_allow_halts_before_its_fir
     assert len(versions(orders, "amounts", "value")) == 1
 
 
-def test_a_table_that_is_dropped_and_created_anew_has_its_new_shape(orders: Task):
+def test_fault_31_a_table_that_is_dropped_and_created_anew_has_its_new_shape(orders: Task):
     orders.sql("INSERT INTO orders VALUES (1, 'old')")
     orders.sql("DROP TABLE orders")
     orders.sql("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(20) NOT NULL, flag TINYINT)")
@@ -96,7 +96,7 @@ def test_a_table_that_is_dropped_and_created_anew_has_its_new_shape(orders: Task
     assert afters(orders, "orders", 2) == [{"id": 1, "note": "old"}, {"id": 1, "note": "new", "flag": 1}]
 
 
-def test_truncate_is_an_event_on_every_partition_with_a_null_key(orders: Task):
+def test_fault_31_truncate_is_an_event_on_every_partition_with_a_null_key(orders: Task):
     for number in range(10):
         orders.sql("INSERT INTO orders VALUES (%s, '')", number)
     orders.sql("TRUNCATE TABLE orders")
@@ -140,7 +140,7 @@ def test_a_renamed_table_goes_on_under_its_new_name(orders: Task):
     assert [row["id"] for row in afters(orders, "purchases", 1)] == [2]
 
 
-def test_two_tables_that_swap_names_are_never_decoded_as_each_other(orders: Task):
+def test_fault_56_two_tables_that_swap_names_are_never_decoded_as_each_other(orders: Task):
     orders.sql("CREATE TABLE other (id INT PRIMARY KEY, amount BIGINT NOT NULL)")
     orders.sql("INSERT INTO orders VALUES (1, 'text')")
     orders.sql("INSERT INTO other VALUES (1, 77)")

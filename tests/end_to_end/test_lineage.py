@@ -21,6 +21,9 @@ def stack(stacks, request: pytest.FixtureRequest):
         yield stack
 
 
+DUMPS = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%%'"
+
+
 def rotate_and_purge(task: Task) -> None:
     """Nothing is left of the binlog before now."""
     task.stack.sql("FLUSH BINARY LOGS")
@@ -29,10 +32,8 @@ def rotate_and_purge(task: Task) -> None:
 
 def end_dumps(task: Task) -> None:
     """Of all that read the binlog. One that the connector has left goes by itself when the server writes to it."""
-    dumps = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%%'"
-
     def are_ended() -> bool:
-        found = task.stack.sql(dumps)
+        found = task.stack.sql(DUMPS)
         for (number,) in found:
             with suppress(pymysql.err.OperationalError):
                 task.stack.sql(f"KILL {number}")
@@ -170,6 +171,8 @@ def test_fault_7_and_fault_8_transactions_that_the_server_lost_are_named_though_
     lost = lost_since(orders, executed)
     ended(connector, HALTED, *lost, "offsets set", seconds=60)
     refused(connector, REFUSED, *lost, "offsets set")
+    state = "transactions-lost" if stack.has_gtids() else "position-after-the-end"
+    assert f'"state":"{state}"' in connector.stderr()
     # As many transactions as were lost, and more: now the server knows the numbers, and has the bytes.
     insert(orders, *range(7, 27))
     refused(connector, REFUSED, "not the one that was followed", "offsets set")
@@ -225,7 +228,42 @@ def test_fault_8_a_binlog_file_that_a_crash_made_shorter_than_the_position_ends_
         return
     ended(connector, HALTED, "after the end", "offsets set", seconds=60)
     refused(connector, REFUSED, "after the end", "offsets set")
+    assert '"state":"position-after-the-end"' in connector.stderr()
     published(orders, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("end, cause", [
+    ("COMMIT", "not the one that was followed"), ("ROLLBACK", "does not know transactions that were published"),
+])
+def test_fault_75_a_gtid_that_another_transaction_owns_is_not_taken_for_the_one_that_was_published(
+    orders: Task, end: str, cause: str
+):
+    """A GTID that is owned may be in the binlog already: with semi-synchronous replication for as long as a replica takes."""
+    stack = orders.stack
+    if not stack.has_gtids():
+        pytest.skip("there are none")
+    stack.sql("RESET MASTER")
+    connector = orders.connector().start(ready_within=30)
+    insert(orders, 1, 2, 3)
+    published(orders, 1, 2, 3)
+    connector.terminate()
+    uuid, _, numbers = stack.variable("gtid_executed").partition(":")
+    last = int(numbers.rpartition("-")[2])
+    stack.sql("RESET MASTER")
+    stack.sql("SET GLOBAL gtid_purged = %s", f"{uuid}:1-{last - 1}")
+    with stack.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        cursor.execute("SET GTID_NEXT = %s", (f"{uuid}:{last}",))
+        cursor.execute(f"INSERT INTO {orders.database}.orders VALUES (4)")
+        assert f"{uuid}:{last}" in stack.variable("gtid_owned")
+        # The binlog is shorter than it was: the transaction is not in it.
+        refused(connector, REFUSED, "does not know transactions that were published", "offsets set")
+        # It is longer: what comes there is compared.
+        stack.sql("FLUSH BINARY LOGS")
+        connector.start()
+        wait_until(lambda: stack.sql(DUMPS), lambda: f"it reads the binlog; it printed:\n{connector.tail()}")
+        cursor.execute(end)
+    ended(connector, REFUSED, cause, "offsets set")
+    published(orders, 1, 2, 3)
 
 
 # Another server

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pymysql.cursors import DictCursor
 
 from harness.ending import HALTED, ended
 from harness.stack import PASSWORD, Stack
@@ -75,16 +76,46 @@ def test_rows_behind_each_change_are_right_while_it_follows(task: Task, change):
     connector.check_running()
 
 
-def test_rows_before_a_change_are_not_published_from_a_backlog(task: Task, change):
+def backlog(task: Task, change: tuple[str, list[str]]) -> None:
+    """Three rows, and a statement behind each of the first two."""
     what, statements = change
     for number, statement in enumerate(statements):
         insert(task, what, number)
         task.sql(f"ALTER TABLE changed {statement}")
     insert(task, what, 2)
-    connector = task.connector(source={"start": "earliest"})
+
+
+def executed(task: Task) -> str:
+    [(gtids,)] = task.stack.sql("SELECT @@GLOBAL.gtid_executed")
+    return gtids.replace("\n", "")
+
+
+def test_rows_between_statements_are_read_by_what_these_made_of_the_table(task: Task, change):
+    backlog(task, change)
+    task.connector(source={"start": "earliest"}).start(ready_within=30)
+    assert afters(task, "changed", 3) == [{"id": id, **row} for id, row in enumerate(ROWS[change[0]])]
+
+
+@pytest.mark.parametrize("start", ["gtid_set", "file"])
+def test_rows_before_a_statement_are_not_published_if_the_table_was_made_before_the_start(task: Task, change, start: str):
+    file, offset = task.stack.binlog_end()
+    begin = {"gtid_set": executed(task)} if start == "gtid_set" else {"file": file, "offset": offset}
+    backlog(task, change)
+    connector = task.connector(source={"start": begin})
     connector.start()
     ended(connector, HALTED, "changed", "may have changed", "select.exclude_tables", REMEDY)
     assert task.stack.partitions(task.topic("changed")) == []
+
+
+def test_fault_58_rows_before_a_statement_that_only_the_server_understands_are_not_published(task: Task):
+    task.sql("CREATE TABLE changed (id INT PRIMARY KEY, word ENUM('a','b') CHARACTER SET latin1 NOT NULL)")
+    task.sql("INSERT INTO changed VALUES (1, 'a')")
+    task.sql("ALTER TABLE changed CONVERT TO CHARACTER SET utf8mb4, ADD letter CHAR(1) CHARACTER SET latin1")
+    task.sql("INSERT INTO changed VALUES (2, 'a', 'c')")
+    task.sql("ALTER TABLE changed COMMENT 'a word'")
+    connector = task.connector(source={"start": "earliest"}).start()
+    ended(connector, HALTED, "changed", "may have changed", REMEDY)
+    assert afters(task, "changed", 1) == [{"id": 1, "word": "a"}]
 
 
 def test_what_was_known_before_it_was_killed_holds_up_to_the_first_change(task: Task, change):
@@ -99,14 +130,16 @@ def test_what_was_known_before_it_was_killed_holds_up_to_the_first_change(task: 
     connector.start(ready_within=30)
     first, second, third = ROWS[what][0], ROWS[what][0], ROWS[what][1]
     assert afters(task, "changed", 3) == [{"id": 0, **first}, {"id": 10, **second}, {"id": 1, **third}]
-    # Of two statements the server knows what was behind the second.
+    # Of two statements the server knows what was behind the second; what was behind the first is known by its text.
     connector.kill()
     task.sql(f"ALTER TABLE changed {statements[1]}")
+    with task.connect(cursorclass=DictCursor) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM changed WHERE id = 10")
+        row = cursor.fetchone()
     task.sql("DELETE FROM changed WHERE id = 10")
     task.sql("ALTER TABLE changed COMMENT 'a word'")
-    connector.start()
-    ended(connector, HALTED, "changed", REMEDY)
-    assert len(task.read("changed", 3)) == 3
+    connector.start(ready_within=30)
+    assert task.read("changed", 4)[3].value["before"] == row
 
 
 def test_a_backlog_without_changes_is_published_through_many_files(task: Task):
@@ -122,11 +155,23 @@ def test_a_backlog_without_changes_is_published_through_many_files(task: Task):
     assert afters(task, "notes", 5) == [{"id": 4294967295 - id, "note": "ä", "kind": "y"} for id in range(5)]
 
 
-def test_a_table_that_is_gone_halts_and_says_so(task: Task):
+def test_a_table_that_is_gone_is_known_by_its_statement(task: Task):
+    task.sql("CREATE TABLE gone (id INT PRIMARY KEY, word VARCHAR(9) CHARACTER SET latin1)")
+    task.sql("INSERT INTO gone VALUES (1, 'ä')")
+    task.sql("RENAME TABLE gone TO renamed")
+    task.sql("INSERT INTO renamed VALUES (2, 'ö')")
+    task.sql("DROP TABLE renamed")
+    task.connector(source={"start": "earliest"}).start(ready_within=30)
+    assert afters(task, "gone", 1) == [{"id": 1, "word": "ä"}]
+    assert afters(task, "renamed", 1) == [{"id": 2, "word": "ö"}]
+
+
+def test_a_table_that_is_gone_and_whose_making_was_not_seen_halts_and_says_so(task: Task):
     task.sql("CREATE TABLE gone (id INT PRIMARY KEY)")
+    begin = executed(task)
     task.sql("INSERT INTO gone VALUES (1)")
     task.sql("DROP TABLE gone")
-    connector = task.connector(source={"start": "earliest"}).start()
+    connector = task.connector(source={"start": {"gtid_set": begin}}).start()
     ended(connector, HALTED, "gone", "no such table any more", "select.exclude_tables")
 
 
@@ -189,7 +234,7 @@ def test_a_truncate_does_not_bring_back_what_was_changed(task: Task, change, is_
     assert found == [{"id": 0, **ROWS[what][0]}, {"id": 1, **ROWS[what][1]}]
 
 
-def test_a_statement_that_is_not_in_the_binlog_is_noticed_where_rows_tell(task: Task):
+def test_fault_35_a_statement_that_is_not_in_the_binlog_is_noticed_where_rows_tell(task: Task):
     task.sql("CREATE TABLE hidden (id INT PRIMARY KEY, n INT NOT NULL)")
     connector = task.connector().start(ready_within=30)
     task.sql("INSERT INTO hidden VALUES (1, 1)")
@@ -200,6 +245,21 @@ def test_a_statement_that_is_not_in_the_binlog_is_noticed_where_rows_tell(task: 
     task.sql("INSERT INTO hidden VALUES (2, 4294967295)")
     ended(connector, HALTED, "hidden", "column n", "not in the binlog", REMEDY)
     assert afters(task, "hidden", 1) == [{"id": 1, "n": 1}]
+
+
+def test_fault_36_a_statement_that_is_not_in_the_binlog_is_noticed_where_names_tell(task: Task):
+    task.sql("CREATE TABLE hidden (id INT PRIMARY KEY, a INT NOT NULL, b INT NOT NULL)")
+    connector = task.connector().start(ready_within=30)
+    task.sql("INSERT INTO hidden VALUES (1, 1, 2)")
+    task.read("hidden", 1)
+    with task.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET sql_log_bin = 0")
+        cursor.execute("ALTER TABLE hidden RENAME COLUMN a TO b, RENAME COLUMN b TO a")
+    # Nothing is looked at anew before a statement that is in the binlog.
+    task.sql("ALTER TABLE hidden COMMENT 'a word'")
+    task.sql("INSERT INTO hidden VALUES (2, 1, 2)")
+    ended(connector, HALTED, "hidden", "column a", "not in the binlog", REMEDY)
+    assert afters(task, "hidden", 1) == [{"id": 1, "a": 1, "b": 2}]
 
 
 # Tables without a primary key, and the columns of the key that the server takes in its place.
@@ -234,13 +294,13 @@ def test_the_key_is_the_same_whether_the_binlog_names_it(task: Task, what: str):
 
 def test_a_statement_that_another_server_ran_first_is_seen(task: Task):
     """What is in the set of GTIDs to begin with may lie anywhere in this server's binlog."""
-    [(known,)] = task.stack.sql("SELECT @@GLOBAL.gtid_executed")
+    known = executed(task)
     task.sql("CREATE TABLE merged (id INT PRIMARY KEY, a INT, b INT)")
     task.sql("INSERT INTO merged VALUES (1, 111, 222)")
     other = "11111111-2222-3333-4444-555555555555:1"
     with task.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"SET gtid_next = '{other}'")
         cursor.execute("ALTER TABLE merged RENAME COLUMN a TO b, RENAME COLUMN b TO a")
-    gtids = ",".join([known.replace("\n", ""), other])
+    gtids = ",".join([known, other])
     connector = task.connector(source={"start": {"gtid_set": gtids}}).start()
     ended(connector, HALTED, "merged", "may have changed", REMEDY)

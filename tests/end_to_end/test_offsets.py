@@ -162,11 +162,29 @@ def test_a_running_task_survives_that_it_is_moved_and_goes_on_from_the_new_place
 
 
 def rows_within(task: Task) -> Callable[[dict], int]:
-    """How many rows the binlog has between the two ends of a gap; each was inserted by itself."""
+    """How many rows the binlog has in a gap; each was inserted by itself."""
 
     def count(gap: dict) -> int:
-        assert gap["file"] == gap["gap"]["to_file"], "the test does not rotate"
-        events = task.stack.sql(f"SHOW BINLOG EVENTS IN '{gap['file']}' FROM {gap['pos']}")
-        return sum(event[2] == "Write_rows" and event[1] < gap["gap"]["to_pos"] for event in events)
+        ends = gap["gap"]
+        assert gap["file"] == ends["to_file"], "the test does not rotate"
+        if ends["to_gtid_set"] is None:
+            events = task.stack.sql(f"SHOW BINLOG EVENTS IN '{gap['file']}' FROM {gap['pos']}")
+            return sum(event[2] == "Write_rows" and event[1] < ends["to_pos"] for event in events)
+        [(within,)] = task.stack.sql("SELECT GTID_SUBTRACT(%s, %s)", ends["to_gtid_set"], ends["from_gtid_set"])
+        rows, gtid = 0, ""
+        for event in task.stack.sql(f"SHOW BINLOG EVENTS IN '{gap['file']}'"):
+            if event[2] == "Gtid":
+                gtid = event[5].split("'")[1]
+            elif event[2] == "Write_rows":
+                rows += has_gtid(within, gtid)
+        return rows
 
     return count
+
+
+def has_gtid(gtids: str, gtid: str) -> bool:
+    """True if a set of one server's GTIDs, such as `UUID:1-5:7`, has one of them."""
+    uuid, number = gtid.split(":")
+    server, *intervals = gtids.replace("\n", "").split(":")
+    bounds = (interval.split("-") for interval in intervals)
+    return server == uuid and any(int(bound[0]) <= int(number) <= int(bound[-1]) for bound in bounds)

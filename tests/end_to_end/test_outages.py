@@ -3,11 +3,13 @@
 import pytest
 
 from harness.connector import Connector
-from harness.task import Task, ids_of
+from harness.task import Task, ids_of, insert
 from harness.wait import wait_until
 
 SERVICES = ("mysql", "kafka", "registry")
 SAYS_WHY_WITHIN_SECONDS = 15
+# An idle one looks every 5 s, and either waits for 5 s.
+SAYS_STALLED_WITHIN_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,24 @@ def test_a_server_that_goes_and_comes_back_costs_no_row(orders: Task, service: s
         orders.sql("INSERT INTO orders VALUES (%s)", number)
     assert ids_of(orders.read("orders", 29, seconds=60)) == list(range(1, 30))
     connector.wait_ready(30)
+
+
+@pytest.mark.parametrize("rows", [1, 0], ids=["busy", "idle"])
+def test_fault_76_brokers_that_do_not_answer_make_it_not_ready_until_they_do(orders: Task, rows: int):
+    connector = orders.connector().start(ready_within=30)
+    insert(orders, 1)
+    orders.read("orders", 1)
+    orders.stack.stop("kafka", "STOP")
+    try:
+        insert(orders, *range(2, 2 + rows))
+        stalled = (503, "kafka has not answered for a while\n")
+        wait_until(lambda: connector.http_get("readyz") == stalled, "/readyz says 503", SAYS_STALLED_WITHIN_SECONDS)
+        assert connector.http_get("healthz")[0] == 200
+    finally:
+        orders.stack.stop("kafka", "CONT")
+    connector.wait_ready(30)
+    insert(orders, 9)
+    assert ids_of(orders.read("orders", 2 + rows)) == [1, *range(2, 2 + rows), 9]
 
 
 def test_fault_63_without_the_registry_known_tables_go_on_and_a_new_one_waits_for_it(orders: Task):

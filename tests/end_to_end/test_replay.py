@@ -225,7 +225,7 @@ def test_the_replayed_state_equals_select(recorded: Recorded, table: str):
     assert rows > 0
 
 
-def test_a_changed_primary_key_is_a_delete_of_the_old_and_a_create_of_the_new_key(recorded: Recorded):
+def test_fault_51_a_changed_primary_key_is_a_delete_of_the_old_and_a_create_of_the_new_key(recorded: Recorded):
     ops = [(e.value["op"], e.key["id"]) for e in recorded.events["orders"] if 900000 < e.key["id"] < 900004]
     assert Counter(ops) == Counter([("c", 900001), ("d", 900001), ("c", 900002), ("d", 900002), ("c", 900003)])
 
@@ -250,7 +250,7 @@ def test_zero_dates_are_null_and_named(recorded: Recorded):
     assert by_id[2][1]["source"]["invalid_after"] == ["d6"]
 
 
-def test_a_timestamp_is_published_in_utc(recorded: Recorded):
+def test_fault_66_a_timestamp_is_published_in_utc(recorded: Recorded):
     after = next(e.value["after"] for e in recorded.events["times"] if e.key["id"] == 20)
     assert after["t0"] == datetime.datetime(2023, 12, 31, 18, 30, tzinfo=datetime.timezone.utc)
     assert after["d6"] == datetime.datetime(2024, 1, 1)

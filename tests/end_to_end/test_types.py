@@ -329,7 +329,7 @@ def is_single(column: Column) -> bool:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_values_are_what_select_returns(published: Published, family: str):
+def test_fault_61_values_are_what_select_returns(published: Published, family: str):
     columns, (inserted, updated) = published.families[family], published.selected[family]
     first = {abs(row[0]): row[1:] for row in inserted}
     second = {abs(row[0]): row[1:] for row in updated}
@@ -355,7 +355,7 @@ def test_values_are_what_select_returns(published: Published, family: str):
     assert ops["c"] == ops["d"] == 2 * len(inserted) - 1 and ops["u"] > 0
 
 
-def test_dates_that_are_none_are_null_and_named(published: Published):
+def test_fault_60_dates_that_are_none_are_null_and_named(published: Published):
     for value in (event.value for event in published.events["temporals"]):
         for image in ("before", "after"):
             if value[image] is not None and value[image]["id"] != 0:

@@ -71,6 +71,19 @@ impl Server {
         let id = self.announce();
         self.write(events::QUERY, &events::query(database, text), Some(id));
         self.executed(Vec::new());
+        self.told(database, text);
+    }
+
+    /// The last transaction is a statement, of which consumers are told if it changes the schema of the selected database.
+    fn told(&mut self, database: &str, text: &str) {
+        let is_change = ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE"];
+        let is_change = is_change.iter().any(|kind| text.starts_with(kind));
+        if let Some(last) = self.history.last_mut()
+            && is_change
+            && database == "shop"
+        {
+            last.statement = Some(text.to_owned());
+        }
     }
 
     pub fn truncate(&mut self, table: usize) {
@@ -87,6 +100,7 @@ impl Server {
         let text = format!("TRUNCATE TABLE {}", target.name);
         self.write(events::QUERY, &events::query("shop", &text), Some(id));
         self.executed(vec![change]);
+        self.told("shop", &text);
     }
 
     /// A source transaction that inserts one row.
@@ -165,6 +179,7 @@ impl Server {
             first,
             end: FileOffset::default(),
             commit_time_us: i64::try_from(self.clock_us).unwrap(),
+            statement: None,
         });
     }
 
@@ -190,6 +205,7 @@ impl Server {
             first: self.begun.clone(),
             end: self.current(),
             commit_time_us: i64::try_from(self.clock_us).unwrap(),
+            statement: None,
         });
         self.grown.notify_waiters();
     }

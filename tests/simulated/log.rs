@@ -451,6 +451,10 @@ impl Log for SimLog {
         }
     }
 
+    fn transaction_timeout(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     async fn held_back(
         &mut self,
         topic: &str,

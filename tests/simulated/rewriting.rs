@@ -13,10 +13,18 @@ pub enum Rewriting {
     Names,
     /// What holds by default is said.
     Defaults,
+    /// How records are sorted is said.
+    Sorting,
 }
 
 impl Rewriting {
-    pub const ALL: [Self; 4] = [Self::Order, Self::Types, Self::Names, Self::Defaults];
+    pub const ALL: [Self; 5] = [
+        Self::Order,
+        Self::Types,
+        Self::Names,
+        Self::Defaults,
+        Self::Sorting,
+    ];
 
     /// The text that the registry gives back; one that is no JSON stays as it is.
     pub fn text(self, schema: &str) -> String {
@@ -76,6 +84,9 @@ impl Rewriting {
                     _ => value.clone(),
                 };
                 entries.push((key.clone(), value));
+            }
+            if self == Self::Sorting {
+                entries.push(("order".to_owned(), json!("ascending")));
             }
             self.named(entries)
         };

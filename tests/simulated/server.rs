@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use binlog_bridge::source::{Description, SourceError, Survey};
 use binlog_bridge_core::position::{FileOffset, Gtid, GtidSet, GtidSource, Position, Uuid};
-use binlog_bridge_core::schema::{DescribedColumn, DescribedTable};
+use binlog_bridge_core::schema::{DescribedColumn, DescribedKey, DescribedTable, KeyPart, PRIMARY};
 use binlog_bridge_core::selection::TableName;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -84,6 +84,8 @@ pub struct SourceTransaction {
     pub end: FileOffset,
     /// No two transactions have the same, not even of two histories.
     pub commit_time_us: i64,
+    /// What consumers are told, if it is a statement that changes the schema.
+    pub statement: Option<String>,
 }
 
 /// How a server ends.
@@ -178,6 +180,11 @@ impl Server {
         self.acknowledged = (!is_on).then_some(self.history.len());
     }
 
+    /// Only the first transactions are acknowledged.
+    pub fn acknowledge_only(&mut self, count: usize) {
+        self.acknowledged = Some(count);
+    }
+
     /// Ends all connections, and begins another run of the server.
     pub fn restart(&mut self, how: Shutdown) {
         match how {
@@ -224,6 +231,18 @@ impl Server {
         self.first = self.first.max(first.min(self.files.len() - 1));
     }
 
+    /// The number of source transactions in `gtid_executed`.
+    fn committed(&self) -> usize {
+        self.acknowledged.unwrap_or(self.history.len())
+    }
+
+    /// The GTIDs of those that are not, but in the binlog.
+    fn owned(&self) -> String {
+        let mut owned = GtidSet::default();
+        (self.committed()..self.history.len()).for_each(|number| owned.add(&gtid(number)));
+        owned.to_string()
+    }
+
     /// The number of source transactions whose binlog is gone.
     pub fn purged(&self) -> usize {
         // By their ends: what a crash has left without one never happened.
@@ -258,7 +277,8 @@ impl Server {
             binlog_row_image: "FULL".to_owned(),
             binlog_row_metadata: Some(format!("{:?}", self.metadata).to_uppercase()),
             gtid_on: self.gtid_on,
-            gtid_executed: set(self.acknowledged.unwrap_or(self.history.len())),
+            gtid_owned: self.owned(),
+            gtid_executed: set(self.committed()),
             gtid_purged: set(self.purged()),
             lower_case_names: false,
             first_file: files[0].name.clone(),
@@ -284,7 +304,16 @@ impl Server {
         Some(Description {
             table: DescribedTable {
                 columns: columns.collect(),
-                primary_key: vec![table.columns[0].name.clone()],
+                keys: vec![DescribedKey {
+                    name: PRIMARY.to_owned(),
+                    is_unique: true,
+                    is_declared: false,
+                    parts: vec![KeyPart {
+                        column: Some(table.columns[0].name.clone()),
+                        prefix: None,
+                    }],
+                }],
+                collation: None,
             },
             server_uuid: self.uuid.clone(),
             end: self.current(),

@@ -13,7 +13,7 @@ use binlog_bridge_core::state::checkpoint_key;
 use serde_json::Value;
 
 use crate::gaps::Asked;
-use crate::published::{Event, Reader, TransactionMark, key, transaction_mark};
+use crate::published::{Event, Reader, TransactionMark, key, schema_change, transaction_mark};
 use binlog_bridge_tests::simulated::broker::Transaction;
 use binlog_bridge_tests::simulated::registry::SimRegistry;
 use binlog_bridge_tests::simulated::server::{Server, SourceTransaction};
@@ -79,6 +79,8 @@ struct Committed {
     /// Records of tables' topics, by table and partition.
     published: BTreeMap<(usize, usize), VecDeque<Published>>,
     marks: VecDeque<TransactionMark>,
+    /// Statements that changed the schema.
+    statements: VecDeque<String>,
     definitions: BTreeMap<String, Vec<Columns>>,
     bytes: u64,
 }
@@ -143,7 +145,8 @@ impl Checker {
     fn look_at(&mut self, transaction: &Transaction) -> Result<(), String> {
         let mut found = self.collect(transaction)?;
         let Some(last) = found.checkpoints.last() else {
-            return match (found.published.is_empty(), found.marks.is_empty()) {
+            let is_empty = found.marks.is_empty() && found.statements.is_empty();
+            return match (found.published.is_empty(), is_empty) {
                 (true, true) => self.define(found),
                 _ => Err("it has rows, but no checkpoint".to_owned()),
             };
@@ -187,6 +190,9 @@ impl Checker {
             return Err(format!(
                 "{event:?} was published twice, or is not of its source transactions"
             ));
+        }
+        if let Some(extra) = found.statements.front() {
+            return Err(format!("{extra} was told twice, or has not run"));
         }
         match found.marks.front() {
             Some(mark) => Err(format!("{mark:?} belongs to nothing")),
@@ -235,6 +241,10 @@ impl Checker {
             into.marks.push_back(transaction_mark(value)?);
             return Ok(());
         }
+        if *topic == format!("{}.schema-changes", self.task) {
+            into.statements.push_back(schema_change(value)?);
+            return Ok(());
+        }
         let name = topic.rsplit('.').next().unwrap_or_default();
         let table = {
             let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
@@ -264,6 +274,12 @@ impl Checker {
         source: &SourceTransaction,
         found: &mut Committed,
     ) -> Result<(), String> {
+        if let Some(expected) = &source.statement {
+            let found = found.statements.pop_front();
+            if found.as_ref() != Some(expected) {
+                return Err(format!("{found:?} was told instead of {expected}"));
+            }
+        }
         let done = std::mem::take(&mut self.progress);
         let mut count = 0;
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();

@@ -278,6 +278,15 @@ impl Episode {
         }
         self.world.server().acknowledge(false);
         (0..3).for_each(|_| self.world.server().grow());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        // What is published by now is ahead of what the server says that it has committed.
+        match self.random.below(0..3) {
+            0 => self.world.server().cut(),
+            1 => self.kill_all().await,
+            _ => {}
+        }
+        self.reap().await?;
+        self.start_if_none();
         // Idle instances look around.
         tokio::time::sleep(Duration::from_secs(20)).await;
         self.reap().await?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use binlog_bridge::health::Health;
 use binlog_bridge::metrics::Metrics;
+use binlog_bridge::modify::Modifications;
 use binlog_bridge::shutdown::{Shutdown, ShutdownTrigger, shutdown};
 use binlog_bridge::supervise::{Connections, Halt, Task, supervise};
 use binlog_bridge_tests::simulated::dump::SimDump;
@@ -102,7 +103,8 @@ async fn run(
     asked: Shutdown,
 ) -> Result<(), Halt> {
     let metrics = Metrics::new().expect("the names of metrics differ");
-    supervise(&task, &connections, &health, &metrics, &asked).await
+    let (task, modifications) = (Arc::new(task), Modifications::none());
+    supervise(task, modifications, &connections, &health, &metrics, &asked).await
 }
 
 /// A future that is not polled while it is frozen, and never again once its process is dead.

@@ -108,6 +108,14 @@ pub fn key(bytes: &[u8]) -> Result<i32, String> {
     integer(&mut rest)
 }
 
+/// The statement of a schema change.
+pub fn schema_change(value: &[u8]) -> Result<String, String> {
+    let (_, mut rest) = split_header(value)?;
+    let input = &mut rest;
+    let _kind_and_databases = (text(input)?, text(input)?, text(input)?);
+    optional(input, text)?.ok_or_else(|| "a statement without its text".to_owned())
+}
+
 pub fn transaction_mark(value: &[u8]) -> Result<TransactionMark, String> {
     let (_, mut rest) = split_header(value)?;
     let input = &mut rest;

@@ -231,7 +231,10 @@ fn task() -> Task {
             transaction_timeout: Duration::from_secs(60),
         },
         transactions: true,
-        types: Default::default(),
+        tombstones: false,
+        data_updates: true,
+        schema_updates: true,
+        rules: Default::default(),
         limits: Limits {
             batch_bytes_max: 2_000,
             commit_interval_min: Duration::ZERO,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::Transaction;
 use crate::position::{FileOffset, Position};
-use crate::schema::TableDefinition;
+use crate::schema::{DescribedTable, TableDefinition};
 use crate::selection::TableName;
 
 /// Format of what is written; a task refuses state of a newer one.
@@ -41,6 +41,10 @@ pub struct Lineage {
     pub first_file: String,
     /// The last source transaction before the position that was read, selected or not.
     pub last: Option<TransactionIdentity>,
+    /// True if transactions that the server passes over may lie behind the position: those of a set of GTIDs that was given to
+    /// begin with, or that another server ran in another order. Their statements are not seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passes_over: bool,
 }
 
 /// What makes a source transaction recognisable: names of files and numbers may be given again, its time is not.
@@ -102,6 +106,18 @@ pub struct SplitTable {
 }
 
 impl Split {
+    /// The split with those tables of the one of before that it does not have: what is not selected for a while is published
+    /// as far as it was.
+    #[must_use]
+    pub fn with_tables_of(mut self, before: Option<&Self>) -> Self {
+        for table in before.iter().flat_map(|before| &before.tables) {
+            if !self.tables.iter().any(|known| known.name == table.name) {
+                self.tables.push(table.clone());
+            }
+        }
+        self
+    }
+
     /// Rows that are published, over all tables.
     #[must_use]
     pub fn rows(&self) -> u64 {
@@ -123,6 +139,33 @@ pub struct TableState {
     /// The first statement since then that may have changed the table: behind it the definition is to be found anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<FileOffset>,
+    /// How often the table was given another topic, as readers could not follow a change of its schema.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub topic_version: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What statements have made of a table by the checkpoint, whether rows of it were published or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedTable {
+    /// [`STATE_FORMAT`] of the writer.
+    pub format: u32,
+    /// The table.
+    #[serde(flatten)]
+    pub table: DescribedTable,
+}
+
+/// What statements have made of a database by the checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackedDatabase {
+    /// [`STATE_FORMAT`] of the writer.
+    pub format: u32,
+    /// The number of its default collation.
+    pub collation: u64,
 }
 
 /// A topic that rows are published to.
@@ -157,6 +200,10 @@ pub struct State {
     pub tables: BTreeMap<TableName, TableState>,
     /// `["topic", name]`.
     pub topics: BTreeMap<String, TopicState>,
+    /// `["tracked", database, table]`.
+    pub tracked: BTreeMap<TableName, TrackedTable>,
+    /// `["database", name]`.
+    pub databases: BTreeMap<String, TrackedDatabase>,
 }
 
 /// A record of the state topic makes no sense: it was written by another program, or by a newer version.
@@ -200,6 +247,18 @@ pub fn table_key(name: &TableName) -> String {
     serde_json::json!(["table", name.database, name.table]).to_string()
 }
 
+/// Key of what is tracked of a table.
+#[must_use]
+pub fn tracked_key(name: &TableName) -> String {
+    serde_json::json!(["tracked", name.database, name.table]).to_string()
+}
+
+/// Key of what is tracked of a database.
+#[must_use]
+pub fn database_key(name: &str) -> String {
+    serde_json::json!(["database", name]).to_string()
+}
+
 /// Key of a topic's record.
 #[must_use]
 pub fn topic_key(topic: &str) -> String {
@@ -219,26 +278,31 @@ impl State {
             ["owner"] => self.owner = read("owner", value)?,
             ["table", database, table] => {
                 let name = TableName::new(database, table);
-                match read("table", value)? {
-                    Some(state) => {
-                        self.tables.insert(name, state);
-                    }
-                    None => {
-                        self.tables.remove(&name);
-                    }
-                }
+                put(&mut self.tables, name, read("table", value)?);
             }
-            ["topic", name] => match read("topic", value)? {
-                Some(state) => {
-                    self.topics.insert((*name).to_owned(), state);
-                }
-                None => {
-                    self.topics.remove(*name);
-                }
-            },
+            ["topic", name] => put(&mut self.topics, (*name).to_owned(), read("topic", value)?),
+            ["tracked", database, table] => {
+                let name = TableName::new(database, table);
+                put(&mut self.tracked, name, read("tracked", value)?);
+            }
+            ["database", name] => {
+                put(
+                    &mut self.databases,
+                    (*name).to_owned(),
+                    read("database", value)?,
+                );
+            }
             _ => return Err(StateError::Key),
         }
         Ok(())
+    }
+}
+
+/// The value under a key, or none any more.
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
     }
 }
 
@@ -271,7 +335,7 @@ mod tests {
 
     use super::*;
     use crate::position::GtidSet;
-    use crate::schema::Column;
+    use crate::schema::{Column, DescribedColumn, DescribedKey, KeyPart};
     use crate::value::{
         Binary, Bit, Charset, ColumnType, Decimal, Float, Geometry, Integer, Members, Shape,
         Temporal, Text, Vector,
@@ -310,6 +374,7 @@ mod tests {
                     first: at(),
                     commit_time_us: -1,
                 }),
+                passes_over: true,
             },
             selection: "0123456789abcdef".into(),
             source_ts_ms: Some(-1),
@@ -382,6 +447,31 @@ mod tests {
             holds_from: at(),
             widened: false,
             ended: None,
+            topic_version: 0,
+        }
+    }
+
+    fn tracked_table() -> DescribedTable {
+        let part = KeyPart {
+            column: Some("c".to_owned()),
+            prefix: Some(7),
+        };
+        DescribedTable {
+            columns: vec![DescribedColumn {
+                name: "c".to_owned(),
+                sql_type: "varchar(9)".to_owned(),
+                default: Some(String::new()),
+                collation: Some(255),
+                is_unproven: true,
+                ..DescribedColumn::default()
+            }],
+            keys: vec![DescribedKey {
+                name: "k".to_owned(),
+                is_unique: true,
+                parts: vec![part],
+                is_declared: true,
+            }],
+            collation: Some(46),
         }
     }
 
@@ -404,6 +494,14 @@ mod tests {
             started_ts_ms: 1_700_000_000_123,
             command: Some("offsets set".into()),
         };
+        let tracked = TrackedTable {
+            format: STATE_FORMAT,
+            table: tracked_table(),
+        };
+        let database = TrackedDatabase {
+            format: STATE_FORMAT,
+            collation: 255,
+        };
         for position in [
             Position::Gtid { gtid_set, at: at() },
             Position::File { at: at() },
@@ -413,19 +511,25 @@ mod tests {
             apply(&mut state, &owner_key(), &owner);
             apply(&mut state, &table_key(&table().definition.name), &table());
             apply(&mut state, &topic_key("bridge.a.b"), &topic);
+            let name = table().definition.name;
+            apply(&mut state, &tracked_key(&name), &tracked);
+            apply(&mut state, &database_key("a.b"), &database);
             let expected = State {
                 checkpoint: Some(checkpoint(position)),
                 owner: Some(owner.clone()),
                 tables: [(table().definition.name, table())].into(),
                 topics: [("bridge.a.b".to_owned(), topic.clone())].into(),
+                tracked: [(name.clone(), tracked.clone())].into(),
+                databases: [("a.b".to_owned(), database.clone())].into(),
             };
             assert_eq!(state, expected);
-            let name = table().definition.name;
             for key in [
                 checkpoint_key(),
                 owner_key(),
                 table_key(&name),
                 topic_key("bridge.a.b"),
+                tracked_key(&name),
+                database_key("a.b"),
             ] {
                 state.apply(key.as_bytes(), None).unwrap();
             }

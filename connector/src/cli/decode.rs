@@ -18,7 +18,7 @@ use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{
     DefinitionError, Lookup, StatementEffect, TableDefinition, Tables, effect,
 };
-use binlog_bridge_core::selection::{Selection, TableName};
+use binlog_bridge_core::selection::{SYSTEM_DATABASES, Selection, TableName};
 use serde_json::{Map, Value, json};
 
 use super::{Failure, render};
@@ -34,9 +34,6 @@ pub(super) struct Arguments {
     #[arg(long = "database", value_name = "NAME")]
     databases: Vec<String>,
 }
-
-/// The server's own databases.
-const SYSTEM_DATABASES: [&str; 4] = ["mysql", "sys", "performance_schema", "information_schema"];
 
 pub(super) fn decode(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -148,7 +145,7 @@ impl Printer {
         match item {
             Item::TableMap(map) => {
                 match self.tables.table_map(&map)? {
-                    Lookup::Ready => {}
+                    Lookup::Ready | Lookup::Helper(_) => {}
                     Lookup::New(definition) => {
                         let plan = self.plan(&definition, false)?;
                         self.tables.install(&map, plan);

@@ -53,7 +53,7 @@ pub(super) async fn demo(arguments: &Arguments) -> Result<(), Failure> {
     ));
     let (trigger, asked) = shutdown();
     let health = Health::starting();
-    let connector = run::work(config.clone(), health.clone(), asked);
+    let connector = run::work(config.clone(), None, health.clone(), asked);
     let mut seen = Shown::default();
     let result = {
         tokio::pin!(connector);

@@ -7,6 +7,7 @@ mod offsets;
 pub mod render;
 mod run;
 mod tail;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -120,16 +121,20 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Carries out a command and returns the program's exit code.
-#[must_use]
-pub fn run(cli: Cli) -> ExitCode {
+/// Where everything of the program runs; a panic there, or anywhere else, ends the process.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     crate::panics::end_the_process();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .max_blocking_threads(WORKER_THREADS)
         .enable_all()
-        .build();
-    let runtime = match runtime {
+        .build()
+}
+
+/// Carries out a command and returns the program's exit code.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return end(Err(Failure::other(error))),
     };

@@ -1,7 +1,7 @@
 //! `run`: the task itself.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,12 +10,14 @@ use binlog_bridge_core::avro::TopicNames;
 use binlog_bridge_core::state::Owner;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::watch::watch;
 use super::{EXIT_HALT, EXIT_REFUSED, Failure};
 use crate::config::Config;
 use crate::error::Error;
 use crate::health::Health;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::modify::Modifications;
 use crate::registry::HttpRegistry;
 use crate::shutdown::{Shutdown, shutdown};
 use crate::sink::kafka::{KafkaLog, queue_for_turn};
@@ -29,9 +31,12 @@ const FINISH_MAX: Duration = Duration::from_secs(3);
 pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     // Before anything answers to anybody: who is told that it runs may want it to end.
     let asked = signal_to_end();
+    // Before it is used: what is changed in between is found later.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
     let config = super::load(path)?;
     let (trigger, shutdown) = shutdown();
-    let work = work(config, Health::starting(), shutdown);
+    let file = Some((path.to_owned(), text));
+    let work = work(config, file, Health::starting(), shutdown);
     tokio::pin!(work);
     tokio::select! {
         biased;
@@ -49,9 +54,10 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Runs a task with its listener until the shutdown is asked for.
+/// Runs a task with its listener until the shutdown is asked for. Changes of the file, which had this text, take effect.
 pub(super) async fn work(
     config: Config,
+    file: Option<(PathBuf, String)>,
     health: Health,
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
@@ -65,7 +71,16 @@ pub(super) async fn work(
         })?),
     };
     let connections = connections(&config)?;
-    let task = task(&config);
+    let task = Arc::new(task(&config));
+    let (modifier, modifications) = Modifications::new();
+    let watching = async {
+        match file {
+            None => std::future::pending().await,
+            Some((path, text)) => {
+                watch(path, text, task.owner.clone(), modifier, metrics.clone()).await
+            }
+        }
+    };
     tracing::info!(task = task.name, instance = task.owner.instance, "starting");
     let serve = async {
         match listener {
@@ -75,7 +90,14 @@ pub(super) async fn work(
             }
         }
     };
-    let mut supervised = Box::pin(supervise(&task, &connections, &health, &metrics, &shutdown));
+    let mut supervised = Box::pin(supervise(
+        Arc::clone(&task),
+        modifications,
+        &connections,
+        &health,
+        &metrics,
+        &shutdown,
+    ));
     tokio::select! {
         biased;
         result = &mut supervised => result.map_err(halted),
@@ -86,6 +108,8 @@ pub(super) async fn work(
             }
             supervised.await.map_err(halted)
         }
+        // It looks at the file as long as the program runs.
+        never = watching => never,
     }
 }
 
@@ -130,7 +154,10 @@ pub(super) fn task(config: &Config) -> Task {
         start: config.start.clone(),
         topics: config.topics.clone(),
         transactions: config.transactions,
-        types: config.types,
+        tombstones: config.tombstones,
+        data_updates: config.data_updates,
+        schema_updates: config.schema_updates,
+        rules: config.rules.clone(),
         limits: config.limits,
         lookahead_entries_max: config.lookahead_entries_max,
         owner: Owner {

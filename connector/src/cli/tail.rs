@@ -13,6 +13,7 @@ use crate::registry::{HttpRegistry, Registry};
 use crate::sink::kafka::KafkaLog;
 use crate::sink::log::Log;
 use crate::sink::reader::{ReadEvent, ReadRecord, Start, TopicReader};
+use crate::sink::topics::is_version_of;
 use crate::subjects::parse_schema;
 
 #[derive(Debug, clap::Args)]
@@ -100,15 +101,13 @@ pub(super) async fn task_topics(config: &Config) -> Result<Vec<String>, Failure>
         .tables
         .values()
         .filter_map(|topic| topic.name.clone());
-    for topic in renamed {
-        if log
-            .describe_topic(&topic)
-            .await
-            .map_err(Failure::other)?
-            .is_some()
-        {
-            topics.push(topic);
-        }
+    for first in renamed {
+        let found = log.list_topics(&first).await.map_err(Failure::other)?;
+        topics.extend(
+            found
+                .into_keys()
+                .filter(|topic| is_version_of(topic, &first)),
+        );
     }
     Ok(topics)
 }

@@ -1,5 +1,6 @@
 //! The configuration: read from YAML ([`raw`]), checked, and turned into what the program uses.
 
+mod columns;
 pub mod raw;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use binlog_bridge_core::position::FileOffset;
-use binlog_bridge_core::selection::{Selection, TableName};
-use binlog_bridge_core::value::TypeOptions;
+use binlog_bridge_core::selection::{Pattern, Selection, TableName, TablePattern};
 
+use self::columns::columns;
 use self::raw::{RawClientValue, RawConfig, RawStart, RawStartWord, RawTlsMode};
+use crate::catalog::TableRules;
 use crate::pipeline::Limits;
 use crate::registry::RegistrySettings;
 use crate::secret::Secret;
@@ -34,8 +36,14 @@ pub struct Config {
     pub start: Start,
     /// Whether END records are made.
     pub transactions: bool,
-    /// The types that are chosen in the place of the usual ones.
-    pub types: TypeOptions,
+    /// Whether deletes are followed by records without a value.
+    pub tombstones: bool,
+    /// Whether rows are published.
+    pub data_updates: bool,
+    /// Whether statements that change the schema are.
+    pub schema_updates: bool,
+    /// How tables are published.
+    pub rules: TableRules,
     /// Kafka.
     pub kafka: KafkaSettings,
     /// Topics that are made.
@@ -126,11 +134,24 @@ impl Config {
     fn check(raw: RawConfig, environment: Environment<'_>) -> Result<Self, ConfigError> {
         check_task(&raw.task)?;
         let limits = limits(&raw)?;
+        if !(raw.events.data_updates || raw.events.schema_updates) {
+            return Err(wrong(
+                "events.data_updates",
+                "and events.schema_updates are both false: nothing would be published",
+            ));
+        }
         Ok(Self {
             selection: selection(&raw)?,
             start: start(&raw.source.start)?,
             transactions: raw.events.transactions,
-            types: raw.events.types,
+            tombstones: raw.events.tombstones,
+            data_updates: raw.events.data_updates,
+            schema_updates: raw.events.schema_updates,
+            rules: TableRules {
+                types: raw.events.types,
+                columns: columns(&raw, environment)?,
+                incompatible: raw.registry.incompatible,
+            },
             dump: dump(&raw, environment)?,
             kafka: kafka(&raw, environment)?,
             topics: topics(&raw)?,
@@ -213,15 +234,47 @@ fn milliseconds(value: u32) -> Duration {
 }
 
 fn selection(raw: &RawConfig) -> Result<Selection, ConfigError> {
-    let names = |key: &str, names: &[String]| -> Result<BTreeSet<TableName>, ConfigError> {
-        names.iter().map(|name| table_name(key, name)).collect()
+    let mut selection = Selection {
+        without_helpers: !raw.select.helper_tables,
+        ..Selection::default()
     };
-    let selection = Selection {
-        databases: raw.select.databases.iter().cloned().collect(),
-        tables: names("select.tables", &raw.select.tables)?,
-        excluded: names("select.exclude_tables", &raw.select.exclude_tables)?,
-    };
-    if selection.databases.is_empty() && selection.tables.is_empty() {
+    for name in &raw.select.databases {
+        match Pattern::is_one(name) {
+            true => drop(selection.patterns.databases.insert(Pattern::new(name))),
+            false => drop(selection.databases.insert(name.clone())),
+        }
+    }
+    let sort =
+        |key, text: &[String], names: &mut BTreeSet<TableName>, patterns: &mut BTreeSet<_>| {
+            for text in text {
+                let name = table_name(key, text)?;
+                let (database, table) = (Pattern::new(&name.database), Pattern::new(&name.table));
+                match Pattern::is_one(text) {
+                    true => drop(patterns.insert(TablePattern { database, table })),
+                    false => drop(names.insert(name)),
+                }
+            }
+            Ok::<_, ConfigError>(())
+        };
+    let Selection {
+        tables,
+        excluded,
+        patterns,
+        ..
+    } = &mut selection;
+    sort(
+        "select.tables",
+        &raw.select.tables,
+        tables,
+        &mut patterns.tables,
+    )?;
+    sort(
+        "select.exclude_tables",
+        &raw.select.exclude_tables,
+        excluded,
+        &mut patterns.excluded,
+    )?;
+    if selection.is_empty() {
         return Err(wrong("select", "name at least one database or table"));
     }
     Ok(selection)

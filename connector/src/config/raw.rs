@@ -8,6 +8,7 @@ use binlog_bridge_core::value::TypeOptions;
 use serde::Deserialize;
 
 use crate::secret::Secret;
+use crate::subjects::Incompatible;
 
 /// One file is one task is one process.
 #[derive(Debug, Deserialize)]
@@ -164,7 +165,8 @@ pub struct RawStartFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSelect {
-    /// Databases of which every table is published, those that are made later too.
+    /// Databases of which every table is published, those that are made later too. In all names of `select`, `*` stands for
+    /// any characters and `?` for one; what is made later is meant too, the server's own databases never.
     #[serde(default)]
     pub databases: Vec<String>,
     /// Single tables, as `database.table`.
@@ -173,6 +175,10 @@ pub struct RawSelect {
     /// Tables that are left out, as `database.table`.
     #[serde(default)]
     pub exclude_tables: Vec<String>,
+    /// Whether tables that gh-ost and pt-online-schema-change make for themselves (`_t_gho`, `_t_ghc`, `_t_del`, `_t_new`,
+    /// `_t_old`) are published like others; default false, but for those named in `tables`.
+    #[serde(default)]
+    pub helper_tables: bool,
 }
 
 /// `events`
@@ -183,18 +189,69 @@ pub struct RawEvents {
     /// Those of a split transaction are always made.
     #[serde(default = "yes")]
     pub transactions: bool,
+    /// Whether each delete is followed by a record of the same key without a value, for topics that are compacted;
+    /// default false.
+    #[serde(default)]
+    pub tombstones: bool,
+    /// Whether rows are published; default true.
+    #[serde(default = "yes")]
+    pub data_updates: bool,
+    /// Whether each statement that changes the schema of what is selected is published to `<task>.schema-changes`; those on
+    /// accounts never are; default false.
+    #[serde(default)]
+    pub schema_updates: bool,
     /// Types in the place of the usual ones: `bigint_unsigned` (`decimal`, or `long`, which halts on larger numbers),
     /// `tinyint1` (`int`, or `boolean`, which halts on others than 0 and 1), `invalid_text` (`halt`, or `replace` with
     /// U+FFFD), `key_dates` (`logical`, which halts on zero and impossible dates, or `string`).
     #[serde(default)]
     pub types: TypeOptions,
+    /// Columns that are masked or left out. The first rule that names a column counts. Rows are meant: statements in
+    /// `<task>.schema-changes` are as they were written.
+    #[serde(default)]
+    pub columns: Vec<RawColumnRule>,
+    /// What is put in front of each value that is hashed; or `hash_salt_file`, or `BINLOG_BRIDGE_EVENTS__HASH_SALT`.
+    pub hash_salt: Option<Secret>,
+    /// A file with that secret.
+    pub hash_salt_file: Option<PathBuf>,
+}
+
+/// A rule of `events.columns`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawColumnRule {
+    /// Columns, as `database.table.column`; `*` stands for any characters and `?` for one.
+    pub names: Vec<String>,
+    /// `leave_out`; `hash`: SHA-256 of the salt and the value, in hexadecimal, for text, bytes and integers; `{truncate: N}`: the
+    /// first N characters of a text; `{fixed: TEXT}`: the same text for each value. NULL stays NULL. Columns of the key can
+    /// only be hashed.
+    pub mask: RawMask,
+}
+
+/// `mask` of a rule.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawMask {
+    /// The column is not published.
+    LeaveOut,
+    /// Its values are hashed.
+    Hash,
+    /// They are shortened.
+    Truncate(u32),
+    /// They are replaced.
+    Fixed(String),
 }
 
 impl Default for RawEvents {
     fn default() -> Self {
         Self {
             transactions: true,
+            tombstones: false,
+            data_updates: true,
+            schema_updates: false,
             types: TypeOptions::default(),
+            columns: Vec::new(),
+            hash_salt: None,
+            hash_salt_file: None,
         }
     }
 }
@@ -285,6 +342,11 @@ pub struct RawRegistry {
     /// How long a request may take, in milliseconds; default 10000.
     #[serde(default = "connect_timeout_ms")]
     pub timeout_ms: u32,
+    /// What is done if readers of a table's new schema could not read its old events: `halt` (default), before the first row
+    /// of it; `new_version`: it is registered all the same, with the subject's check off meanwhile; `new_topic`: the table goes
+    /// on in another topic, `<topic>.v2`, `.v3` and so on.
+    #[serde(default)]
+    pub incompatible: Incompatible,
 }
 
 /// `http`

@@ -31,6 +31,7 @@ impl Error {
             Self::Catalog(error) => catalog(error),
             Self::Start(error) => start(error),
             Self::Stopped => "stopped",
+            Self::Modified => "modified",
             Self::FencedByNobody => "fenced-by-nobody",
         }
     }
@@ -58,6 +59,7 @@ fn sink(error: &SinkError) -> &'static str {
         SinkError::NotCommitted => "commit-not-made",
         SinkError::HangingTransaction { .. } => "transaction-hanging",
         SinkError::TakenOver { .. } => "taken-over",
+        SinkError::CameBack { .. } => "taking-over",
         SinkError::Borrowed { .. } => "state-borrowed",
         SinkError::State(_) => "state-unreadable",
         SinkError::StateCut { .. } => "state-cut",

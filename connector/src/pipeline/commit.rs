@@ -34,6 +34,12 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             Ending::Prepared if has_rows => return self.refuse_xa(),
             Ending::Rollback | Ending::Prepared => {}
         }
+        if let Some(changes) = &mut self.schema_changes {
+            match ending {
+                Ending::Commit => changes.append(&mut self.batch)?,
+                Ending::Rollback | Ending::Prepared => changes.forget(),
+            }
+        }
         let transaction = self.decoder.transaction();
         let end = self.decoder.position().at();
         self.encoder.end(transaction, end, &mut self.batch)?;
@@ -98,6 +104,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             let transaction = self.decoder.transaction();
             let end = self.decoder.end();
             let split = self.encoder.end_part(transaction, &end, &mut self.batch)?;
+            let split = split.with_tables_of(self.resumed.as_ref());
             let (id, part, rows) = (&split.id, split.parts, split.rows());
             tracing::info!(id, part, rows, "source transaction split");
             self.metrics.split();

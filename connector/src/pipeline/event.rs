@@ -10,7 +10,7 @@ use binlog_bridge_core::encode::{RowsSource, TablePlan};
 use binlog_bridge_core::event::EventHeader;
 use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{
-    DefinitionError, Lookup, Mentions, StatementEffect, TableDefinition, effect,
+    DefinitionError, DescribedTable, Lookup, Mentions, StatementEffect, TableDefinition, effect,
 };
 use binlog_bridge_core::selection::TableName;
 
@@ -20,6 +20,9 @@ use crate::error::Error;
 use crate::registry::Registry;
 use crate::sink::log::Log;
 use crate::source::Dump;
+
+/// Helper tables that are remembered; beyond, it is said again that they are not published.
+const HELPERS_MAX: usize = 1000;
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     pub(super) async fn event(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -96,6 +99,15 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         // What follows may take long: not during a step of the sink.
         let definition = match lookup {
             Lookup::Ready => return Ok(()),
+            Lookup::Helper(table) => {
+                if self.helpers.len() >= HELPERS_MAX {
+                    self.helpers.clear();
+                }
+                if self.helpers.insert(table.clone()) {
+                    tracing::info!(%table, "its rows are not published: by its name it helps to change another table; if it does not, name it in select.tables");
+                }
+                return Ok(());
+            }
             Lookup::New(named) => {
                 self.sink.idle().await?;
                 self.named(named, event, &first).await?
@@ -112,6 +124,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             .catalog
             .prepare(&definition, &first, transactor, into)
             .await?;
+        self.metrics
+            .unused_partitions(self.catalog.unused_partitions());
         self.tables.install(event, plan);
         Ok(())
     }
@@ -131,7 +145,18 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             Some(_) | None => {
                 let must = named.lacks_widths(types);
                 let place = self.place(first);
-                self.definitions.declare(named, event, &place, must).await
+                let declared = self.definitions.declare(named, event, &place, must);
+                let (definition, described) = declared.await?;
+                // A statement that is not in the binlog may have changed what the server describes.
+                let is_of_it = |described: &DescribedTable| {
+                    let names = described.columns.iter().map(|column| &column.name);
+                    names.eq(definition.columns.iter().map(|column| &column.name))
+                };
+                let described = described.filter(|described| is_of_it(described));
+                if let Some(described) = described.filter(|_| self.schema_changes.is_some()) {
+                    self.learn(definition.name.clone(), described).await?;
+                }
+                Ok(definition)
             }
         }
     }
@@ -164,7 +189,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             }
             Some(_) | None => {
                 let place = self.place(first);
-                self.definitions.prove(event, &place).await
+                let proven = self.definitions.prove(event, &place).await;
+                self.described(event, proven).await
             }
         }
     }
@@ -185,7 +211,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let into = (&target, &mut self.batch);
         let at = self.decoder.at();
         let mentions = Mentions::of(statement, self.has_lower_case_names);
-        Ok(self.catalog.end_definitions(&mentions, at, into)?)
+        self.catalog.end_definitions(&mentions, at, into)?;
+        self.follow(statement).await
     }
 
     async fn statement(
@@ -193,6 +220,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         header: &EventHeader,
         statement: &Statement<'_>,
     ) -> Result<(), Error> {
+        let announced = self.announce(statement);
         match effect(statement, self.tables.selection()) {
             StatementEffect::None => {}
             StatementEffect::Definition => self.end_definitions(statement).await?,
@@ -210,6 +238,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 return Err(self.not_publishable("ROLLBACK TO SAVEPOINT", MIXED_ENGINES_REMEDY));
             }
             StatementEffect::RollbackToSavepoint => {}
+        }
+        if let Some(announced) = announced {
+            self.note_change(announced, header, statement);
         }
         if statement.ends_transaction {
             self.end(Ending::Commit).await

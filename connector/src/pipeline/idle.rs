@@ -53,7 +53,10 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
 
     async fn look(&mut self) -> Result<(), Error> {
         let transactor = self.sink.idle().await?;
-        transactor.glance_for_rival().await?;
+        self.health.asked();
+        let glance = transactor.glance_for_rival().await;
+        self.health.answered();
+        glance?;
         if transactor.was_given_back() {
             return Err(moved().into());
         }
@@ -95,8 +98,12 @@ pub(crate) async fn refuse_shared_topics<D: Dump, R: Registry>(
     catalog: &Catalog<R>,
     selection: &Selection,
 ) -> Result<(), Error> {
-    let databases: BTreeSet<&str> = selection.database_names().collect();
-    let databases: Vec<String> = databases.into_iter().map(str::to_owned).collect();
+    let mut databases: BTreeSet<String> = selection.database_names().map(str::to_owned).collect();
+    if selection.has_patterns() {
+        let all = dump.survey().await?.databases.into_iter();
+        databases.extend(all.filter(|database| selection.may_select_in(database)));
+    }
+    let databases: Vec<String> = databases.into_iter().collect();
     let mut tables = dump.tables(&databases).await?;
     tables.retain(|table: &TableName| selection.selects(table));
     Ok(catalog.refuse_shared_topics(&tables)?)

@@ -30,6 +30,9 @@ pub trait Log: Send + 'static {
     /// is the time of EndTxn alone.
     fn commit(&mut self) -> impl Future<Output = CommitAnswer> + Send;
 
+    /// The longest that brokers let a transaction of this producer be open.
+    fn transaction_timeout(&self) -> Duration;
+
     /// Aborts the open transaction.
     fn abort(&mut self) -> impl Future<Output = Result<(), LogError>> + Send;
 

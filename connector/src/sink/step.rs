@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::log::Log;
 use super::transactor::{Committed, Mark, SinkError, Transactor};
+use crate::health::Health;
 use crate::metrics::Metrics;
 
 type Step<L> = Pin<Box<dyn Future<Output = (Transactor<L>, Result<Done, SinkError>)> + Send>>;
@@ -34,6 +35,8 @@ pub struct SinkSlot<L> {
     spare: Vec<Batch>,
     has_open: bool,
     metrics: Metrics,
+    /// Is told what is waited for.
+    health: Health,
 }
 
 enum State<L> {
@@ -50,12 +53,13 @@ const SPARE_MAX: usize = 2;
 
 impl<L: Log> SinkSlot<L> {
     /// A slot at rest.
-    pub fn new(transactor: Transactor<L>, metrics: Metrics) -> Self {
+    pub fn new(transactor: Transactor<L>, metrics: Metrics, health: Health) -> Self {
         Self {
             state: State::Idle(transactor),
             spare: Vec::new(),
             has_open: false,
             metrics,
+            health,
         }
     }
 
@@ -112,6 +116,7 @@ impl<L: Log> SinkSlot<L> {
     }
 
     fn begin(&mut self, step: impl FnOnce(Transactor<L>) -> Step<L>) {
+        self.health.asked();
         self.state = match std::mem::replace(&mut self.state, State::Moving) {
             State::Idle(transactor) => State::Busy(step(transactor)),
             other @ (State::Busy(_) | State::Failed(_) | State::Moving) => {
@@ -147,6 +152,7 @@ impl<L: Log> SinkSlot<L> {
         let Poll::Ready((transactor, result)) = step.as_mut().poll(context) else {
             return Poll::Pending;
         };
+        self.health.answered();
         Poll::Ready(match result {
             Ok(mut done) => {
                 let mut batch = std::mem::take(&mut done.batch);

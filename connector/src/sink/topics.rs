@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use binlog_bridge_core::avro::TopicNames;
+use binlog_bridge_core::avro::{TOPIC_LEN_MAX, TopicNames};
 use binlog_bridge_core::selection::TableName;
 
 use super::log::{Log, LogError, LogErrorKind, NewTopic, TopicDescription};
@@ -50,11 +50,16 @@ const HELD_BACK_PAUSE: Duration = Duration::from_millis(200);
 const TOPIC_APPEARS_PAUSE: Duration = Duration::from_millis(20);
 
 impl TopicSettings {
-    /// The topic of a table; `None` if its name is too long for Kafka.
+    /// The topic of a table that was given others `version` times before; `None` if its name is too long for Kafka.
     #[must_use]
-    pub fn topic_of(&self, names: &TopicNames, table: &TableName) -> Option<String> {
+    pub fn topic_of(&self, names: &TopicNames, table: &TableName, version: u32) -> Option<String> {
         let configured = self.tables.get(table).and_then(|topic| topic.name.clone());
-        configured.or_else(|| names.table(table))
+        let first = configured.or_else(|| names.table(table))?;
+        let topic = match version {
+            0 => first,
+            _ => format!("{first}.v{}", version.saturating_add(1)),
+        };
+        (topic.len() <= TOPIC_LEN_MAX).then_some(topic)
     }
 
     /// Partitions of a table's topic when it is made.
@@ -117,6 +122,18 @@ impl TopicSettings {
                 .map(|(key, value)| (key.to_owned(), value))
                 .collect(),
         }
+    }
+}
+
+/// True for a topic of this name, and for those that a table goes on in behind it: see [`TopicSettings::topic_of`].
+#[must_use]
+pub fn is_version_of(topic: &str, first: &str) -> bool {
+    match topic.strip_prefix(first) {
+        Some("") => true,
+        Some(rest) => rest
+            .strip_prefix(".v")
+            .is_some_and(|version| version.parse::<u32>().is_ok()),
+        None => false,
     }
 }
 

@@ -18,9 +18,9 @@ use super::log::{CommitAnswer, Isolation, Log, LogError, LogErrorKind};
 /// A commit slower than this may have been repeated by the client, whose first repetition comes after
 /// `retry.backoff.ms` = 1000.
 const COMMIT_CERTAIN_MAX: Duration = Duration::from_millis(500);
-/// How long the state topic may be held back by somebody's open transaction before we give up. Brokers end
-/// transactions after at most 15 minutes by default.
-const STATE_READ_MAX: Duration = Duration::from_secs(20 * 60);
+/// How much longer than brokers let a transaction be open one may hold back the state topic: they look every 10 s by
+/// default, and the end has to reach the partition.
+const STATE_HELD_MARGIN: Duration = Duration::from_secs(30);
 /// How long to wait between looks at a state topic that is held back.
 const STATE_READ_PAUSE: Duration = Duration::from_millis(100);
 /// Commits between two looks at the end of the state topic, so that a read-back is short.
@@ -48,6 +48,8 @@ pub struct Transactor<L> {
     unknown_in_a_row: u32,
     /// Who owns the task by the state topic, if that is another instance, and was told after the start.
     rival: Option<Owner>,
+    /// Who owned the task when the state was read, until this one does.
+    before: Option<String>,
     /// The task was given back by whoever owned it meanwhile.
     was_given_back: bool,
     /// The last commit was found in the state topic, whoever has followed it there.
@@ -89,10 +91,14 @@ pub enum SinkError {
     )]
     NotCommitted,
     /// Somebody's transaction is open and does not end.
-    #[error("kafka: an open transaction has held back topic {topic} for 20 minutes")]
+    #[error(
+        "kafka: a transaction that does not end holds back topic {topic} from offset {offset} on"
+    )]
     HangingTransaction {
         /// The state topic.
         topic: String,
+        /// Where the transaction begins there.
+        offset: i64,
     },
     /// Another instance of the task has taken over.
     #[error(
@@ -103,6 +109,14 @@ pub enum SinkError {
         instance: String,
         /// When it started.
         started_ts_ms: i64,
+    },
+    /// The instance that is being followed has fenced this one, which has not said yet that it takes over.
+    #[error(
+        "kafka: instance {instance}, which owned the task before, has fenced this one, which is about to take over"
+    )]
+    CameBack {
+        /// The other instance's id.
+        instance: String,
     },
     /// A topic was deleted while it was written to.
     #[error("kafka: topic {topic} is gone")]
@@ -155,6 +169,8 @@ impl<L: Log> Transactor<L> {
         log.init().await?;
         let mut this = Self::new(log, state_topic, instance);
         let found = this.read_all().await?;
+        let before = found.owner.as_ref().map(|owner| owner.instance.clone());
+        this.before = before.filter(|before| before != instance);
         Ok((this, found))
     }
 
@@ -198,6 +214,7 @@ impl<L: Log> Transactor<L> {
             commits_since_look: 0,
             unknown_in_a_row: 0,
             rival: None,
+            before: None,
             was_given_back: false,
             was_read_back: false,
             watched: BTreeMap::new(),
@@ -336,6 +353,7 @@ impl<L: Log> Transactor<L> {
             if let Some(end) = end {
                 self.next_offset = end;
             }
+            self.was_committed(mark);
             return Ok((batch, Committed::Certain));
         }
         if let Err(error) = &answer.result {
@@ -346,7 +364,15 @@ impl<L: Log> Transactor<L> {
             tracing::warn!("three commits in a row were slow or broken: the broker is slow");
         }
         self.read_back(mark).await?;
+        self.was_committed(mark);
         Ok((batch, Committed::ReadBack))
+    }
+
+    /// Once its owner record is there, whoever comes is newer.
+    fn was_committed(&mut self, mark: &Mark) {
+        if mark.key == state::owner_key() {
+            self.before = None;
+        }
     }
 
     /// Takes the owner record back, unless a transaction is open: a producer that has aborted is of no use.
@@ -410,6 +436,11 @@ impl<L: Log> Transactor<L> {
                 command: Some(command),
                 ..
             }) => Err(SinkError::Borrowed { command }),
+            // It made a new producer, as it had no answer to a commit, and knows nothing of this one yet.
+            Some(owner) if self.before.as_ref() == Some(&owner.instance) => {
+                let instance = owner.instance;
+                Err(SinkError::CameBack { instance })
+            }
             Some(owner) => Err(SinkError::TakenOver {
                 instance: owner.instance,
                 started_ts_ms: owner.started_ts_ms,
@@ -419,9 +450,21 @@ impl<L: Log> Transactor<L> {
 
     /// The last owner record decides: one that was taken back names nobody.
     fn note_owner(&mut self, records: &Records) -> Result<(), StateError> {
-        if let Some(owner) = last_of(records, &state::owner_key()) {
-            let mut found = State::default();
-            found.apply(state::owner_key().as_bytes(), owner)?;
+        let is_owner = |key: &[u8]| key == state::owner_key().as_bytes();
+        let owners = || records.iter().filter(|(key, _)| is_owner(key));
+        let mut found = State::default();
+        for (key, owner) in owners() {
+            found.apply(key, owner.as_deref())?;
+            // From here on whoever owns the task is newer, whatever was answered to our commit.
+            if found
+                .owner
+                .as_ref()
+                .is_some_and(|owner| owner.instance == self.instance)
+            {
+                self.before = None;
+            }
+        }
+        if owners().next().is_some() {
             self.was_given_back |= found.owner.is_none();
             self.rival = found.owner.filter(|owner| owner.instance != self.instance);
         }
@@ -485,19 +528,25 @@ impl<L: Log> Transactor<L> {
         if self.next_offset >= end {
             return Ok(Vec::new());
         }
-        let deadline = Instant::now() + STATE_READ_MAX;
+        let held_max = self.log.transaction_timeout() + STATE_HELD_MARGIN;
+        let mut deadline = Instant::now() + held_max;
         let mut records = Vec::new();
         let mut is_told = false;
         loop {
             let read = self.log.read_committed(&topic, self.next_offset).await?;
             records.extend(read.records);
+            if read.next_offset > self.next_offset {
+                deadline = Instant::now() + held_max;
+            }
             self.next_offset = read.next_offset;
             if self.next_offset >= end {
                 self.note_owner(&records)?;
                 return Ok(records);
             }
-            if Instant::now() >= deadline {
-                return Err(SinkError::HangingTransaction { topic });
+            if Instant::now() >= deadline
+                && let Some((_, offset)) = self.log.held_back(&topic, 1).await?.pop()
+            {
+                return Err(SinkError::HangingTransaction { topic, offset });
             }
             if !std::mem::replace(&mut is_told, true) {
                 tracing::info!(

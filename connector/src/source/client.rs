@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use binlog_bridge_core::position::FileOffset;
+use binlog_bridge_core::position::{FileOffset, Uuid};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, SslOpts, Value};
 use tokio::time::timeout;
@@ -76,6 +76,8 @@ pub struct ServerFacts {
     pub binlog_row_metadata: Option<String>,
     /// None on servers without MySQL's GTIDs.
     pub gtid_mode: Option<String>,
+    /// MySQL: those of transactions that are being executed, as a set. Else empty.
+    pub gtid_owned: String,
     /// MySQL: the whole set, in one line. MariaDB: `gtid_binlog_pos`. Else empty.
     pub gtid_executed: String,
     /// MySQL: the whole set, in one line. Else empty.
@@ -116,6 +118,9 @@ impl BinlogStatus {
 /// SHOW does not mind a name that a server lacks.
 const SERVER_UUID: &str = "SHOW GLOBAL VARIABLES LIKE 'server_uuid'";
 
+/// Since 8.2, and the only name since 8.4.
+const BINARY_LOG_STATUS: &str = "SHOW BINARY LOG STATUS";
+
 /// Time limit of one query. Lists of tables can take seconds on servers with very many.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -131,6 +136,8 @@ pub struct SourceClient {
     /// None while a query runs, and for good after one that did not end as it should.
     conn: Option<Conn>,
     place: Place,
+    /// How the server calls the end of its binlog.
+    status_statement: &'static str,
 }
 
 impl fmt::Debug for SourceClient {
@@ -164,6 +171,7 @@ impl SourceClient {
         Ok(SourceClient {
             conn: Some(conn),
             place,
+            status_statement: "SHOW MASTER STATUS",
         })
     }
 
@@ -179,9 +187,11 @@ impl SourceClient {
     pub async fn server_facts(&mut self) -> Result<ServerFacts, SourceError> {
         let mut variables = self.variables().await?;
         // SHOW cuts values at 1024 characters, which a GTID set may exceed.
-        let (gtid_executed, gtid_purged) = match variables.contains_key("gtid_mode") {
+        let [gtid_owned, gtid_executed, gtid_purged] = match variables.contains_key("gtid_mode") {
             true => {
-                let sql = "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged";
+                // In this order: what is owned no more was executed by then.
+                let sql =
+                    "SELECT @@GLOBAL.gtid_owned, @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged";
                 let row = self
                     .query("read the GTID sets", sql)
                     .await?
@@ -192,12 +202,12 @@ impl SourceClient {
                         .and_then(|row| text(row, i))
                         .unwrap_or_default()
                 };
-                (one_line(&set(0)), one_line(&set(1)))
+                [owned_set(&set(0)), one_line(&set(1)), one_line(&set(2))]
             }
-            false => (
-                variables.remove("gtid_binlog_pos").unwrap_or_default(),
-                String::new(),
-            ),
+            false => {
+                let executed = variables.remove("gtid_binlog_pos").unwrap_or_default();
+                [String::new(), executed, String::new()]
+            }
         };
         let mut take = |name: &str| variables.remove(name);
         Ok(ServerFacts {
@@ -209,6 +219,7 @@ impl SourceClient {
             binlog_row_image: take("binlog_row_image").unwrap_or_else(|| "FULL".to_owned()),
             binlog_row_metadata: take("binlog_row_metadata"),
             gtid_mode: take("gtid_mode"),
+            gtid_owned,
             gtid_executed,
             gtid_purged,
             binlog_checksum: take("binlog_checksum").unwrap_or_else(|| "NONE".to_owned()),
@@ -254,11 +265,14 @@ impl SourceClient {
     /// See [`SourceError`].
     pub async fn master_status(&mut self) -> Result<Option<BinlogStatus>, SourceError> {
         let operation = "read the end of the binlog";
-        let rows = match self.query(operation, "SHOW MASTER STATUS").await {
-            // 8.4 has the statement under another name only.
+        let rows = match self.query(operation, self.status_statement).await {
+            // 8.4 has the statement under another name only. Asked once for each connection: servers count errors.
             Err(SourceError::Server {
                 code: SYNTAX_ERROR, ..
-            }) => self.query(operation, "SHOW BINARY LOG STATUS").await?,
+            }) if self.status_statement != BINARY_LOG_STATUS => {
+                self.status_statement = BINARY_LOG_STATUS;
+                self.query(operation, self.status_statement).await?
+            }
             rows => rows?,
         };
         let Some(row) = rows.first() else {
@@ -484,9 +498,52 @@ fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], "")
 }
 
+/// The text form of a uuid.
+const UUID_BYTES: usize = 36;
+/// Its part before the first hyphen.
+const UUID_FIRST_BYTES: usize = 8;
+
+/// The GTIDs of `gtid_owned`. It names a thread behind each (`:5#7`), and MySQL 8.0 writes nothing between those of one
+/// uuid and the next uuid. (MySQL, `sql/rpl_gtid_owned.cc`)
+fn owned_set(text: &str) -> String {
+    let text = one_line(text);
+    let uuid_around = |(hyphen, _): (usize, &str)| {
+        let start = hyphen.checked_sub(UUID_FIRST_BYTES)?;
+        let uuid = text.get(start..start + UUID_BYTES)?;
+        uuid.parse::<Uuid>().ok().map(|_| start)
+    };
+    let starts: Vec<usize> = text.match_indices('-').filter_map(uuid_around).collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let sets = starts.iter().zip(ends).map(|(start, end)| {
+        let pieces = text.get(*start..end).unwrap_or_default().split(':');
+        let numbers = pieces.map(|piece| piece.split('#').next().unwrap_or_default());
+        numbers.collect::<Vec<_>>().join(":")
+    });
+    sets.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
+    use binlog_bridge_core::position::GtidSet;
+
     use super::*;
+
+    #[test]
+    fn owned_gtids_are_read_without_their_threads() {
+        const A: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        const B: &str = "71e11fa4-71ca-11e1-9e33-c80aa9429562";
+        for (owned, expected) in [
+            (String::new(), String::new()),
+            (format!("{A}:23#20"), format!("{A}:23")),
+            // As 8.0.31 writes it.
+            (format!("{A}:9#8:5#7{B}:7#10"), format!("{A}:5:9,{B}:7")),
+            (format!("{A}:9#81,\n{B}:7#10"), format!("{A}:9,{B}:7")),
+            (format!("{A}:tag:9#1"), format!("{A}:tag:9")),
+        ] {
+            let found: GtidSet = owned_set(&owned).parse().unwrap();
+            assert_eq!(found, expected.parse().unwrap(), "{owned}");
+        }
+    }
 
     #[test]
     fn a_grant_is_shown_without_its_password_hash() {

@@ -1,6 +1,6 @@
 //! What the server says of a table now.
 
-use binlog_bridge_core::schema::{DescribedColumn, DescribedTable};
+use binlog_bridge_core::schema::{DescribedColumn, DescribedKey, DescribedTable, KeyPart};
 use binlog_bridge_core::selection::TableName;
 use mysql_async::Row;
 
@@ -91,14 +91,16 @@ impl SourceClient {
                 .filter(|column| has_local_default(column));
             with_default.for_each(|column| column.default = shown_default(&shown, &column.name));
         }
-        let primary_key = self.primary_key(table).await?;
+        let keys = self.keys(table).await?;
+        let collation = self.collation(table).await?;
         let server_uuid = self.server_uuid().await?;
         let status = self.master_status().await?;
         let status = status.ok_or_else(|| missing("the end of the binlog"))?;
         Ok(Description {
             table: DescribedTable {
                 columns,
-                primary_key,
+                keys,
+                collation,
             },
             server_uuid,
             end: status.end(),
@@ -125,34 +127,44 @@ impl SourceClient {
                 extra: text(row, 4).unwrap_or_default(),
                 expression: text(row, 5).unwrap_or_default(),
                 collation: text(row, 6).and_then(|number| number.parse().ok()),
+                is_unproven: false,
             })
         };
         rows.map(column).collect()
     }
 
-    /// The primary key; without one, what table maps give in its place: the first unique key whose columns are whole and
-    /// NOT NULL (MySQL source, `sql/table.cc`, where `primary_key` of a table share is set).
-    async fn primary_key(&mut self, table: &TableName) -> Result<Vec<String>, SourceError> {
+    async fn keys(&mut self, table: &TableName) -> Result<Vec<DescribedKey>, SourceError> {
         let sql = format!("SHOW INDEX FROM {}", quoted(table));
         let rows = self.query(OPERATION, &sql).await?;
-        // Non_unique, Key_name, Column_name, Sub_part, Null: in the order of the keys.
+        // Non_unique, Key_name, Column_name, Sub_part: in the order of the keys.
         let name = |row: &Row| text(row, 2).unwrap_or_default();
-        let mut keys: Vec<&[Row]> = rows
-            .chunk_by(|one, other| name(one) == name(other))
-            .collect();
-        let is_primary = |key: &&[Row]| key.iter().any(|row| name(row) == "PRIMARY");
-        keys.sort_by_key(|key| !is_primary(key));
-        let may_be_one = |key: &&&[Row]| {
-            is_primary(key)
-                || key.iter().all(|row| {
-                    text(row, 1).as_deref() == Some("0")
-                        && text(row, 4).is_some()
-                        && text(row, 7).is_none()
-                        && text(row, 9).as_deref() != Some("YES")
-                })
+        let part = |row: &Row| KeyPart {
+            column: text(row, 4),
+            prefix: text(row, 7).and_then(|length| length.parse().ok()),
         };
-        let key = keys.iter().find(may_be_one).copied().unwrap_or_default();
-        Ok(key.iter().filter_map(|row| text(row, 4)).collect())
+        let keys = rows.chunk_by(|one, other| name(one) == name(other));
+        let key = |rows: &[Row]| {
+            let first = rows.first()?;
+            Some(DescribedKey {
+                name: name(first),
+                is_unique: text(first, 1).as_deref() == Some("0"),
+                parts: rows.iter().map(part).collect(),
+                is_declared: false,
+            })
+        };
+        Ok(keys.filter_map(key).collect())
+    }
+
+    /// The table's default collation.
+    async fn collation(&mut self, table: &TableName) -> Result<Option<u64>, SourceError> {
+        let sql = format!(
+            "SELECT (SELECT ID FROM information_schema.COLLATIONS l WHERE l.COLLATION_NAME = t.TABLE_COLLATION), \
+             TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES t WHERE {}",
+            of_table(table)
+        );
+        let rows = self.query(OPERATION, &sql).await?;
+        let row = rows.iter().find(|row| is_of(table, row, 1));
+        Ok(row.and_then(|row| text(row, 0)?.parse().ok()))
     }
 }
 

@@ -93,6 +93,8 @@ pub struct Survey {
     pub binlog_row_metadata: Option<String>,
     /// True if it numbers every transaction (`gtid_mode=ON`).
     pub gtid_on: bool,
+    /// Transactions that it is executing, as a GTID set: they may be in the binlog already. Asked before the next.
+    pub gtid_owned: String,
     /// All transactions it has executed, as a GTID set.
     pub gtid_executed: String,
     /// Those of them whose binlog is gone.

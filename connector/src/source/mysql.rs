@@ -232,6 +232,7 @@ impl Dump for MysqlDump {
             gtid_on: facts
                 .gtid_mode
                 .is_some_and(|mode| mode.eq_ignore_ascii_case("ON")),
+            gtid_owned: facts.gtid_owned,
             gtid_executed: facts.gtid_executed,
             gtid_purged: facts.gtid_purged,
             lower_case_names: facts.lower_case_table_names == 1,

@@ -65,7 +65,7 @@ pub(super) async fn judge_fencing<L: Log>(
         return error;
     }
     if is_final {
-        tracing::warn!(%error, "looking whether another instance has taken over, before the task ends");
+        tracing::warn!(%error, "looking whether another instance has taken over, before that counts");
     }
     match look_for_rival(&error, &mut transactor).await {
         // A command has come and gone.
@@ -75,6 +75,7 @@ pub(super) async fn judge_fencing<L: Log>(
         Err(borrowed @ SinkError::Borrowed { .. }) => {
             return returned(borrowed.into(), &mut transactor).await;
         }
+        Err(back @ SinkError::CameBack { .. }) => return back.into(),
         // Only who is known to own the task may end it for good: the next run will find the same again.
         Err(unknown) if is_final && !matches!(unknown, SinkError::HangingTransaction { .. }) => {
             return unknown.into();

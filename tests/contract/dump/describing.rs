@@ -25,7 +25,7 @@ async fn a_table_is_described_as_it_is_at_the_end_of_the_binlog<S: Source>(sourc
     let mut dump = source.dump();
     let description = dump.describe(&source.table()).await.unwrap().unwrap();
     assert_eq!(description.end, mark(&mut dump).await.at);
-    assert_eq!(description.table.primary_key, ["id"]);
+    assert_eq!(description.table.primary_key(), ["id"]);
     let first = &description.table.columns[0];
     assert_eq!((first.name.as_str(), first.nullable), ("id", false));
     assert!(first.sql_type.starts_with("int"), "{}", first.sql_type);

@@ -6,7 +6,8 @@ use binlog_bridge_core::decode::{Decoder, Item, Pairs, Statement};
 use binlog_bridge_core::event::Part;
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
 use binlog_bridge_core::schema::{
-    DescribedColumn, DescribedTable, Mentions, TableDefinition, may_define,
+    DescribedColumn, DescribedKey, DescribedTable, KeyPart, Mentions, PRIMARY, TableDefinition,
+    may_define,
 };
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::value::{BigintUnsigned, InvalidText, KeyDates, Tinyint1, TypeOptions};
@@ -112,6 +113,7 @@ fn described(data: &[u8]) -> DescribedTable {
             has_escapes: pairs == Pairs::None,
             pairs,
             ends_transaction: true,
+            ..Statement::default()
         };
         let _ = may_define(&statement);
         let _ = Mentions::of(&statement, true).may_touch(&TableName::new("shop", "t"));
@@ -129,17 +131,24 @@ fn described(data: &[u8]) -> DescribedTable {
                 default: next(),
                 extra: next().unwrap_or_default(),
                 expression: next().unwrap_or_default(),
+                is_unproven: false,
             }
         })
         .collect();
-    let primary_key = columns
-        .first()
-        .map(|column| column.name.clone())
-        .into_iter()
-        .collect();
+    let part = |column: &DescribedColumn| KeyPart {
+        column: Some(column.name.clone()),
+        prefix: None,
+    };
+    let keys = columns.first().map(|column| DescribedKey {
+        name: PRIMARY.to_owned(),
+        is_unique: true,
+        parts: vec![part(column)],
+        is_declared: false,
+    });
     DescribedTable {
         columns,
-        primary_key,
+        keys: keys.into_iter().collect(),
+        collation: None,
     }
 }
 

@@ -1,9 +1,12 @@
 //! Faults of Kafka and of the schema registry.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use binlog_bridge::catalog::CatalogError;
 use binlog_bridge::error::Error;
+use binlog_bridge::health::Readiness;
 use binlog_bridge::registry::RegistryErrorKind;
 use binlog_bridge::sink::log::LogErrorKind;
 use binlog_bridge::sink::topics::TableTopic;
@@ -12,7 +15,7 @@ use binlog_bridge::start::StartError;
 use binlog_bridge::subjects::SubjectError;
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_tests::simulated::broker::TRANSACTIONAL_ID;
-use binlog_bridge_tests::simulated::faults::{Fault, Step};
+use binlog_bridge_tests::simulated::faults::{Fault, Scripted, Step};
 use binlog_bridge_tests::simulated::rewriting::Rewriting;
 use binlog_bridge_tests::simulated::server::SourceTransaction;
 use tokio::time::Instant;
@@ -289,6 +292,25 @@ fn fault_78_a_late_abort_does_not_end_the_next_transaction() {
 }
 
 #[test]
+fn fault_76_while_kafka_does_not_answer_it_is_not_ready() {
+    both_modes(|gtid_on| async move {
+        let (world, instance) = streaming(gtid_on).await;
+        next(&world, Step::Append, Fault::Hang);
+        world.server().transaction(3, false);
+        let stalls = async {
+            while instance.health.check() != Readiness::Stalled {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(8), stalls)
+            .await
+            .expect("it is not ready");
+        goes_on(&world).await;
+        instance.ready().await;
+    });
+}
+
+#[test]
 fn fault_79_of_two_instances_only_the_newer_publishes() {
     both_modes(|gtid_on| async move {
         let (mut world, old) = streaming(gtid_on).await;
@@ -299,21 +321,56 @@ fn fault_79_of_two_instances_only_the_newer_publishes() {
         }
         world.caught_up(SOON).await.unwrap();
         goes_on(&world).await;
-        // Mostly the older one, but one that is fenced before the newer one says so begins again, too.
-        let (gone, stays) = match old.has_ended() {
-            true => (old, new),
-            false => (new, old),
-        };
-        let is_fenced = |error: &Error| {
-            matches!(
-                error,
-                Error::Sink(SinkError::TakenOver { .. }) | Error::FencedByNobody
-            )
-        };
-        halts(&world, gone, is_fenced).await;
+        halts(&world, old, is_taken_over).await;
         goes_on(&world).await;
-        assert!(!stays.has_ended());
+        assert!(!new.has_ended());
     });
+}
+
+fn is_taken_over(error: &Error) -> bool {
+    matches!(error, Error::Sink(SinkError::TakenOver { .. }))
+}
+
+/// Whenever in the start of the newer one the older one has no answer to a commit, and makes a new producer.
+#[test]
+fn fault_79_the_newer_of_two_instances_stays_though_the_older_one_fences_it_in_turn() {
+    let mut points = 0;
+    for fault in [Fault::Before, Fault::After] {
+        for point in 0.. {
+            let is_over = Arc::new(AtomicBool::new(true));
+            let was_met = Arc::clone(&is_over);
+            block_on(async move {
+                let (mut world, old) = streaming(true).await;
+                let new = world.start();
+                let broker = Arc::clone(&world.broker);
+                new.process.meet_after(point, move || {
+                    let step = Step::Commit;
+                    let mut broker = broker.lock().unwrap();
+                    broker.faults.script.push(Scripted {
+                        step,
+                        after: 0,
+                        fault,
+                    });
+                    was_met.store(false, Ordering::Relaxed);
+                });
+                while !new.health.is_ready() && !new.has_ended() {
+                    world.server().transaction(3, false);
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+                goes_on(&world).await;
+                assert!(!new.has_ended(), "{fault:?} at point {point}");
+                halts(&world, old, is_taken_over).await;
+                goes_on(&world).await;
+                assert!(!new.has_ended(), "{fault:?} at point {point}");
+            });
+            // The start has no more points than that.
+            if is_over.load(Ordering::Relaxed) || point > 60 {
+                break;
+            }
+            points += 1;
+        }
+    }
+    assert!(points > 20, "{points}");
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use binlog_bridge::error::Error;
+use binlog_bridge::offsets::Target;
 use binlog_bridge::start::StartError;
 use binlog_bridge_tests::simulated::faults::{Fault, Step};
 use binlog_bridge_tests::simulated::server::Shutdown;
+
+use crate::offsets::command;
 
 use super::{SOON, WHILE, block_on, both_modes, goes_on, halts, next, streaming};
 
@@ -200,4 +203,71 @@ fn fault_75_a_binlog_begun_anew_is_noticed_though_its_transactions_wait_for_a_re
             |error: &Error| matches!(error, Error::Start(StartError::LostTransactions { .. }));
         halts(&world, instance, is_lost).await;
     });
+}
+
+#[test]
+fn fault_75_a_task_that_begins_before_a_replica_has_acknowledged_goes_on() {
+    for is_killed in [true, false] {
+        block_on(async move {
+            let (mut world, mut instance) = streaming(true).await;
+            world.server().acknowledge(false);
+            goes_on(&world).await;
+            match is_killed {
+                true => {
+                    instance.kill().await;
+                    instance = world.start();
+                }
+                false => world.server().cut(),
+            }
+            goes_on(&world).await;
+            assert!(!instance.has_ended());
+            world.server().acknowledge(true);
+            goes_on(&world).await;
+            assert!(!instance.has_ended());
+        });
+    }
+}
+
+#[test]
+fn fault_75_nothing_is_published_twice_by_a_move_before_a_replica_has_acknowledged() {
+    block_on(async {
+        let (mut world, instance) = streaming(true).await;
+        world.server().acknowledge(false);
+        goes_on(&world).await;
+        let moved = command(&mut world, Target::Oldest, None).await.0.unwrap();
+        let is_refused = |error: &Error| matches!(error, Error::Start(StartError::NothingMissing));
+        assert!(moved.as_ref().is_err_and(is_refused), "{moved:?}");
+        let moved = command(&mut world, Target::Newest, None).await.0.unwrap();
+        assert!(!moved.unwrap().gap.may_repeat);
+        goes_on(&world).await;
+        world.server().acknowledge(true);
+        goes_on(&world).await;
+        assert!(!instance.has_ended());
+    });
+}
+
+#[test]
+fn fault_75_transactions_of_another_binlog_that_are_owned_are_not_those_that_were_published() {
+    for more in [0, 3] {
+        block_on(async move {
+            let (mut world, instance) = streaming(true).await;
+            goes_on(&world).await;
+            instance.kill().await;
+            let count = world.server().history.len() - 1;
+            world.server().reset();
+            // As many as before or more, but not the same.
+            (0..=count + more).for_each(|_| world.server().transaction(10, false));
+            world.server().acknowledge_only(count);
+            let instance = world.start();
+            let is_found = |error: &Error| {
+                matches!(
+                    error,
+                    Error::Start(
+                        StartError::LostTransactions { .. } | StartError::OtherHistory { .. }
+                    )
+                )
+            };
+            halts(&world, instance, is_found).await;
+        });
+    }
 }

@@ -20,6 +20,25 @@ fn low_byte(value: u64) -> u8 {
     value as u8
 }
 
+/// Reads what [`write_long`] has written; returns what follows it, too.
+pub(crate) fn read_long(bytes: &[u8]) -> (i64, &[u8]) {
+    let mut zigzag = 0_u64;
+    let mut shift = 0;
+    let mut rest = bytes;
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        zigzag |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 || shift > 63 {
+            break;
+        }
+    }
+    (
+        (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed(),
+        rest,
+    )
+}
+
 /// Appends a length as Avro counts it.
 #[inline]
 pub(crate) fn write_length(out: &mut Vec<u8>, length: usize) {

@@ -4,6 +4,9 @@ pub(crate) mod binary;
 mod names;
 mod schemas;
 
-pub use names::{SchemaNames, TopicNames, field_name};
+pub use names::{SchemaNames, TOPIC_LEN_MAX, TopicNames, field_name};
 pub(crate) use schemas::{Branches, branches};
-pub use schemas::{TRANSACTIONS_KEY, TRANSACTIONS_VALUE, key_schema, value_schema};
+pub use schemas::{
+    SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE, TRANSACTIONS_KEY, TRANSACTIONS_VALUE, key_schema,
+    value_schema,
+};

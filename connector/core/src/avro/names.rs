@@ -40,7 +40,7 @@ pub struct TopicNames {
 }
 
 /// Kafka refuses longer names.
-const TOPIC_LEN_MAX: usize = 249;
+pub const TOPIC_LEN_MAX: usize = 249;
 
 impl TopicNames {
     /// The names for a task.
@@ -74,6 +74,12 @@ impl TopicNames {
     #[must_use]
     pub fn transactions(&self) -> String {
         format!("{}.transactions", self.task)
+    }
+
+    /// The topic of schema changes.
+    #[must_use]
+    pub fn schema_changes(&self) -> String {
+        format!("{}.schema-changes", self.task)
     }
 
     /// The topic of the task's state.

@@ -11,6 +11,11 @@ use crate::value::{ColumnType, GEOMETRY_RECORD};
 pub const TRANSACTIONS_KEY: &str = include_str!("../../../../schemas/transactions-key.avsc");
 /// Value of `<task>.transactions`.
 pub const TRANSACTIONS_VALUE: &str = include_str!("../../../../schemas/transactions-value.avsc");
+/// Key of `<task>.schema-changes`.
+pub const SCHEMA_CHANGES_KEY: &str = include_str!("../../../../schemas/schema-changes-key.avsc");
+/// Value of `<task>.schema-changes`.
+pub const SCHEMA_CHANGES_VALUE: &str =
+    include_str!("../../../../schemas/schema-changes-value.avsc");
 
 const SOURCE: &str = include_str!("../../../../schemas/source.avsc");
 const TRANSACTION_BLOCK: &str = include_str!("../../../../schemas/transaction-block.avsc");
@@ -43,6 +48,7 @@ pub fn value_schema(
 ) -> Result<Value, serde_json::Error> {
     let mut columns: Vec<Value> = (0..)
         .zip(&definition.columns)
+        .filter(|(_, column)| !column.column_type.is_left_out())
         .map(|(index, column)| value_field(column, branches(definition, index, is_widened)))
         .collect();
     name_again(&mut columns);

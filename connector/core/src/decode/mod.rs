@@ -17,7 +17,7 @@ pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
 pub use join::{Joined, Joiner};
 pub use payload::{Packed, packed_events};
 pub use rows::{RowsEvent, RowsKind};
-pub use statement::{Pairs, Statement};
+pub use statement::{Pairs, Session, Statement};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
 use self::checksum::Checksum;

@@ -7,7 +7,7 @@ use crate::input::{Input, Truncated};
 use crate::value::Charset;
 
 /// A statement as text: DDL, or DML that was logged in STATEMENT format.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Statement<'a> {
     /// The database that was selected when it ran; empty if none.
     pub database: &'a [u8],
@@ -19,6 +19,39 @@ pub struct Statement<'a> {
     pub pairs: Pairs,
     /// True if it is a source transaction of its own: no [`Item::End`] follows.
     pub ends_transaction: bool,
+    /// The session that ran it.
+    pub session: Session,
+}
+
+/// What of a session decides what a statement does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Session {
+    /// `sql_mode`, in bits.
+    pub sql_mode: u64,
+    /// Number of the client's collation, whose character set the text is in.
+    pub client_collation: Option<u64>,
+    /// Number of `collation_connection`, whose character set literals are converted to.
+    pub connection_collation: Option<u64>,
+    /// Number of `collation_server`: what a new database gets that says nothing.
+    pub server_collation: Option<u64>,
+    /// Number of `default_collation_for_utf8mb4` (MySQL 8.0).
+    pub utf8mb4_collation: Option<u64>,
+    /// `explicit_defaults_for_timestamp`, where a TIMESTAMP is defined.
+    pub explicit_timestamps: Option<bool>,
+}
+
+impl Statement<'_> {
+    /// The text, where it is certain what its bytes stand for. A statement that the server wrote itself, such as CREATE TABLE …
+    /// SELECT, is UTF-8 whatever the event says of the client: so what is not ASCII is certain only of clients of UTF-8.
+    #[must_use]
+    pub fn certain_text(&self) -> Option<&str> {
+        let charset = (self.session.client_collation).and_then(Charset::of_collation);
+        let is_utf8 = matches!(charset, Some(Charset::Utf8mb3 | Charset::Utf8mb4));
+        // In swe7 some bytes of ASCII are other characters.
+        let is_ascii = self.text.is_ascii() && charset != Some(Charset::Swe7);
+        let text = std::str::from_utf8(self.text).ok();
+        text.filter(|_| is_utf8 || is_ascii)
+    }
 }
 
 /// Character sets in which a byte that looks like ASCII may be the second of a character.
@@ -61,42 +94,66 @@ pub(super) fn statement<'a>(
     ends_transaction: bool,
 ) -> Item<'a> {
     const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
-    let (mode, collation) = mode_and_collation(status);
+    let session = session(status);
     Item::Statement(Statement {
         database,
         text,
-        has_escapes: mode & NO_BACKSLASH_ESCAPES == 0,
-        pairs: Pairs::of_collation(collation),
+        has_escapes: session.sql_mode & NO_BACKSLASH_ESCAPES == 0,
+        pairs: Pairs::of_collation(session.client_collation.unwrap_or(0)),
         ends_transaction,
+        session,
     })
 }
 
-/// `sql_mode` and the number of the client's collation, from the status variables of a query; 0 for what is not there.
-fn mode_and_collation(status: &[u8]) -> (u64, u64) {
-    const FLAGS2: u8 = 0;
-    const SQL_MODE: u8 = 1;
-    const AUTO_INCREMENT: u8 = 3;
-    const CHARSET: u8 = 4;
-    const CATALOG: u8 = 6;
-    let (mut mode, mut collation) = (0, 0);
+/// The session, from the status variables of a query. They stand in the order of the event's source; behind one that is not
+/// known nothing can be read.
+fn session(status: &[u8]) -> Session {
+    let mut session = Session::default();
     let mut status = Input::new(status);
-    while let Ok(variable) = status.u8() {
-        let read = match variable {
-            FLAGS2 | AUTO_INCREMENT => status.u32().map(drop),
-            SQL_MODE => status.u64().map(|found| mode = found),
-            CATALOG => catalog(&mut status),
-            CHARSET => status.u16().map(|found| collation = u64::from(found)),
-            // What follows the character set does not matter.
-            _ => break,
-        };
-        if read.is_err() {
-            break;
-        }
-    }
-    (mode, collation)
+    while let Ok(Some(())) = variable(&mut status, &mut session) {}
+    session
 }
 
-fn catalog(status: &mut Input<'_>) -> Result<(), Truncated> {
+/// Reads one status variable; `None` at the end, and for one that is not known.
+fn variable(status: &mut Input<'_>, session: &mut Session) -> Result<Option<()>, Truncated> {
+    const MORE_DATABASES_THAN_ARE_NAMED: u8 = 254;
+    match status.u8()? {
+        0 | 3 | 10 => status.take(4).map(drop)?,
+        1 => session.sql_mode = status.u64()?,
+        2 => catalog(status, 1)?,
+        4 => {
+            session.client_collation = Some(u64::from(status.u16()?));
+            session.connection_collation = Some(u64::from(status.u16()?));
+            session.server_collation = Some(u64::from(status.u16()?));
+        }
+        5 | 6 => catalog(status, 0)?,
+        7 | 8 => status.take(2).map(drop)?,
+        9 | 17 => status.take(8).map(drop)?,
+        11 => {
+            catalog(status, 0)?;
+            catalog(status, 0)?;
+        }
+        12 => match status.u8()? {
+            MORE_DATABASES_THAN_ARE_NAMED => {}
+            count => (0..count).try_for_each(|_| terminated(status))?,
+        },
+        13 => status.take(3).map(drop)?,
+        16 => session.explicit_timestamps = Some(status.u8()? != 0),
+        18 => session.utf8mb4_collation = Some(u64::from(status.u16()?)),
+        19 | 20 => status.take(1).map(drop)?,
+        _ => return Ok(None),
+    }
+    Ok(Some(()))
+}
+
+/// Passes a text with its length in front, and so many bytes behind it.
+fn catalog(status: &mut Input<'_>, behind: usize) -> Result<(), Truncated> {
     let length = usize::from(status.u8()?);
-    status.take(length).map(drop)
+    status.take(length + behind).map(drop)
+}
+
+/// Passes a text that ends with a zero byte.
+fn terminated(status: &mut Input<'_>) -> Result<(), Truncated> {
+    while status.u8()? != 0 {}
+    Ok(())
 }

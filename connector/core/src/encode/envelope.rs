@@ -41,6 +41,7 @@ pub struct RowsSource<'a> {
 pub struct Encoder {
     task: String,
     record_bytes_max: usize,
+    has_tombstones: bool,
     transactions: TransactionsTopic,
     current: Current,
     /// What an earlier run has published of the first source transaction.
@@ -68,6 +69,7 @@ impl Encoder {
         Self {
             task: task.to_owned(),
             record_bytes_max,
+            has_tombstones: false,
             transactions,
             current: Current::default(),
             before: None,
@@ -90,6 +92,14 @@ impl Encoder {
         self
     }
 
+    /// Behind each delete of a table with a key, a record of that key without a value is made: compaction removes by it
+    /// whatever the topic has of the key.
+    #[must_use]
+    pub fn with_tombstones(mut self, has_tombstones: bool) -> Self {
+        self.has_tombstones = has_tombstones;
+        self
+    }
+
     /// True if rows of the source transaction at hand were encoded.
     #[must_use]
     pub fn has_rows(&self) -> bool {
@@ -102,8 +112,8 @@ impl Encoder {
         self.current.has_new
     }
 
-    /// Encodes all rows of an event, and returns how many records that made: those that are published already
-    /// are only counted.
+    /// Encodes all rows of an event, and returns how many records that made, tombstones too: those that are published
+    /// already are only counted.
     ///
     /// # Errors
     /// [`EncodeError`]; the batch then holds a part of the event and is to be thrown away.
@@ -343,7 +353,8 @@ impl Encoder {
             },
             false,
         );
-        push(row, &self.key, &self.value, self.record_bytes_max, batch)
+        push(row, &self.key, &self.value, self.record_bytes_max, batch)?;
+        self.tombstone(row, &self.key, batch)
     }
 
     fn update(
@@ -421,6 +432,7 @@ impl Encoder {
             self.record_bytes_max,
             batch,
         )?;
+        self.tombstone(row, &self.other_key, batch)?;
         self.tail(
             row,
             OP_CREATE,
@@ -431,6 +443,21 @@ impl Encoder {
             true,
         );
         push(row, &self.key, &self.other, self.record_bytes_max, batch)
+    }
+
+    /// A delete is followed by a record without a value, if that is wanted. It is no event: nothing counts it.
+    fn tombstone(
+        &self,
+        row: &Row<'_>,
+        key: &[u8],
+        batch: &mut Batch,
+    ) -> Result<(), EncodeErrorKind> {
+        if !(self.has_tombstones && row.is_new && row.plan.key_schema_id.is_some()) {
+            return Ok(());
+        }
+        let bare = key.get(RECORD_HEADER_LEN..);
+        let target = row.plan.target(bare).ok_or(EncodeErrorKind::Truncated)?;
+        Ok(batch.push(target, Some(key), None)?)
     }
 
     /// Appends everything after the images.

@@ -8,6 +8,7 @@ mod envelope;
 mod error;
 mod partition;
 mod plan;
+mod schema_change;
 mod transaction;
 
 pub use batch::{Arena, ArenaFull, Batch, KeyAndValue, Record, TopicPartition};
@@ -15,6 +16,7 @@ pub use envelope::{Encoder, RowsSource};
 pub use error::{EncodeError, EncodeErrorKind};
 pub use partition::partition_of;
 pub use plan::{Destination, PlanError, TablePlan};
+pub use schema_change::{ChangeRecord, ChangeSource, SchemaChangesTopic, TableChange};
 pub use transaction::{Gap, MarkError, SplitError, TransactionsTopic, push_gap};
 
 #[cfg(test)]

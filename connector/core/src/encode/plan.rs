@@ -48,6 +48,8 @@ struct Step {
     nullable: bool,
     /// The column's place in the key.
     key_slot: Option<usize>,
+    /// It is read, and not published.
+    is_left_out: bool,
 }
 
 /// Two columns cannot be told apart in Avro.
@@ -114,6 +116,7 @@ impl TablePlan {
                 branches: branches(definition, index, is_widened),
                 nullable: column.nullable,
                 key_slot: definition.primary_key.iter().position(|key| *key == index),
+                is_left_out: column.column_type.is_left_out(),
             })
             .collect();
         let topic: Arc<str> = to.topic.as_str().into();
@@ -128,7 +131,7 @@ impl TablePlan {
             steps,
             key_columns: definition.primary_key.len(),
             json_columns: (definition.columns.iter())
-                .filter(|column| column.column_type == ColumnType::Json)
+                .filter(|column| column.column_type.is_document())
                 .count(),
             is_widened,
             key_schema_id: to.key_schema_id,
@@ -143,7 +146,8 @@ impl TablePlan {
     /// [`PlanError`]
     pub fn check_names(definition: &TableDefinition) -> Result<(), PlanError> {
         let mut seen = BTreeMap::new();
-        for column in &definition.columns {
+        let published = definition.columns.iter();
+        for column in published.filter(|column| !column.column_type.is_left_out()) {
             let field = field_name(&column.name);
             if let Some(first) = seen.insert(field.clone(), column.name.clone()) {
                 return Err(PlanError {
@@ -241,17 +245,20 @@ impl TablePlan {
                 Some(bits) if step.is_document() => bits.next(),
                 Some(_) | None => false,
             };
+            let branch = out.len();
             if image.present.is_some_and(|present| !bit(present, index)) {
-                step.write_unset(before, index, out, notes)?;
+                if !step.is_left_out {
+                    step.write_unset(before, index, out, notes)?;
+                }
                 continue;
             }
             let is_null = bit(null_bits, place);
             place += 1;
             if is_null {
                 step.write_null(out)?;
+                step.take_back(branch, out);
                 continue;
             }
-            let branch = out.len();
             out.extend(step.branches.value());
             let start = out.len();
             let is_noted = image.has_changes && step.is_document();
@@ -269,6 +276,7 @@ impl TablePlan {
                 out.extend(step.branches.null());
                 notes.invalid.push(index);
             }
+            step.take_back(branch, out);
             step.note_key(start, out.len(), notes);
         }
         Ok(())
@@ -366,7 +374,15 @@ fn ones(bits: &[u8], columns: usize) -> usize {
 
 impl Step {
     fn is_document(&self) -> bool {
-        matches!(self.column_type, ColumnType::Json)
+        self.column_type.is_document()
+    }
+
+    /// Of a column that is left out nothing stays.
+    #[inline]
+    fn take_back(&self, start: usize, out: &mut Vec<u8>) {
+        if self.is_left_out {
+            out.truncate(start);
+        }
     }
 
     fn write_null(&self, out: &mut Vec<u8>) -> Result<(), EncodeErrorKind> {
@@ -393,7 +409,10 @@ impl Step {
                 column: self.column.clone(),
             });
         };
-        Ok(copy_changed(before, input, out).map(|()| Written::Value))
+        let start = out.len();
+        let copied = copy_changed(before, input, out);
+        let masked = copied.and_then(|()| self.column_type.mask(start, out));
+        Ok(masked.map(|()| Written::Value))
     }
 
     /// A column that is not in the image: null, unless it is of the key, which has not changed then.

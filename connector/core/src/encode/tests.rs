@@ -1,5 +1,6 @@
 //! Whole envelopes, read back by the Avro library with the schemas that consumers get.
 
+mod changes;
 mod evolution;
 mod kinds;
 mod partial;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::decode::{ColumnMetadata, DecodeErrorKind, TableMapEvent};
 use crate::position::FileOffset;
 use crate::selection::TableName;
-use crate::value::{ColumnType, TypeOptions, UnsupportedType};
+use crate::value::{ColumnRule, ColumnType, Masked, TypeOptions, UnsupportedType};
 
 /// A table at some position of the binlog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,28 @@ pub enum DefinitionError {
         /// Where the statement begins.
         statement: FileOffset,
     },
+    /// A mask is not for the values of the column.
+    #[error(
+        "values of type {sql_type} cannot be masked as events.columns has it for column {column} of {table}"
+    )]
+    Mask {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+        /// Its type.
+        sql_type: String,
+    },
+    /// A column of the key is masked so that rows could not be told apart, or left out.
+    #[error(
+        "column {column} of {table} is of its key: events.columns may hash it, but not leave it out, shorten or replace it"
+    )]
+    MaskedKey {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+    },
     /// A statement that is not in the binlog has changed the table.
     #[error(
         "column {column} of {table} is not what it was, by a statement that is not in the binlog (sql_log_bin=0)"
@@ -215,19 +237,49 @@ impl TableDefinition {
     ///
     /// # Errors
     /// [`DefinitionError::Width`]
-    pub fn shown(&self, options: &TypeOptions) -> Result<Self, DefinitionError> {
+    pub fn shown(
+        &self,
+        options: &TypeOptions,
+        rules: &[ColumnRule],
+    ) -> Result<Self, DefinitionError> {
         let mut shown = self.clone();
         for (index, column) in shown.columns.iter_mut().enumerate() {
-            let sql_type = column
-                .declared
-                .as_ref()
-                .map(|declared| declared.sql_type.as_str());
+            let names = (
+                self.name.database.as_str(),
+                self.name.table.as_str(),
+                column.name.as_str(),
+            );
+            let rule = rules.iter().find(|rule| rule.is_for(names));
             let is_key = self.primary_key.contains(&index);
-            let chosen = options.choose(&column.column_type, sql_type, is_key);
-            column.column_type = chosen.ok_or_else(|| DefinitionError::Width {
+            // What nobody sees of the values need not fit a chosen type.
+            if !rule.is_some_and(|rule| rule.mask.hides_values()) {
+                let declared = column.declared.as_ref();
+                let sql_type = declared.map(|declared| declared.sql_type.as_str());
+                let chosen = options.choose(&column.column_type, sql_type, is_key);
+                column.column_type = chosen.ok_or_else(|| DefinitionError::Width {
+                    table: self.name.clone(),
+                    column: column.name.clone(),
+                })?;
+            }
+            let Some(rule) = rule else { continue };
+            let sql_type = column.column_type.sql();
+            let masked = Masked::new(column.column_type.clone(), rule.mask.clone());
+            let masked = masked.ok_or_else(|| DefinitionError::Mask {
                 table: self.name.clone(),
                 column: column.name.clone(),
+                sql_type,
             })?;
+            if is_key && !masked.tells_apart() {
+                return Err(DefinitionError::MaskedKey {
+                    table: self.name.clone(),
+                    column: column.name.clone(),
+                });
+            }
+            column.column_type = ColumnType::Masked(Box::new(masked));
+            // A default is a value, too.
+            if let Some(declared) = &mut column.declared {
+                (declared.default, declared.expression) = (None, None);
+            }
         }
         Ok(shown)
     }

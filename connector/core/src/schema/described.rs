@@ -4,22 +4,56 @@
 //! Source: MySQL manual, "The INFORMATION_SCHEMA COLUMNS Table"; how types are packed: MySQL source, `sql/field.cc`
 //! (`do_save_field_metadata` of each type).
 
+use serde::{Deserialize, Serialize};
+
 use super::definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
 use crate::decode::{ColumnMetadata, TableMapEvent};
 use crate::selection::TableName;
 use crate::value::{Charset, ColumnType};
 
 /// A table, as `information_schema` has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DescribedTable {
     /// Its columns, in the table's order.
     pub columns: Vec<DescribedColumn>,
-    /// The names of the columns of its primary key, in the key's order.
-    pub primary_key: Vec<String>,
+    /// Its keys, in the order of `SHOW INDEX`.
+    pub keys: Vec<DescribedKey>,
+    /// The number of its default collation, if it is known.
+    pub collation: Option<u64>,
 }
 
+/// A key, as `SHOW INDEX` has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DescribedKey {
+    /// `Key_name`, [`PRIMARY`] for the primary key.
+    pub name: String,
+    /// `Non_unique` is 0.
+    pub is_unique: bool,
+    /// Its parts, in the order of the key.
+    pub parts: Vec<KeyPart>,
+    /// True if a statement is known to have made it: of others it may be that the server made them for foreign keys, and
+    /// takes them away again.
+    pub is_declared: bool,
+}
+
+/// A part of a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyPart {
+    /// `Column_name`; none for an expression.
+    pub column: Option<String>,
+    /// `Sub_part`: how many characters or bytes of the column; none for all.
+    pub prefix: Option<u64>,
+}
+
+/// The name of every primary key.
+pub const PRIMARY: &str = "PRIMARY";
+
 /// A column, as `information_schema.COLUMNS` has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DescribedColumn {
     /// `COLUMN_NAME`
     pub name: String,
@@ -35,6 +69,8 @@ pub struct DescribedColumn {
     pub extra: String,
     /// `GENERATION_EXPRESSION`; empty for columns that are not generated.
     pub expression: String,
+    /// True if default and expression are not known, as only the server can say how they read.
+    pub is_unproven: bool,
 }
 
 /// The collation that names of members are given in, whatever the column's.
@@ -87,11 +123,11 @@ impl TableDefinition {
                 name: column.name.clone(),
                 column_type,
                 nullable: column.nullable,
-                declared: Some(column.declared()),
+                declared: (!column.is_unproven).then(|| column.declared()),
             });
         }
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
-        let key: Option<Vec<usize>> = described.primary_key.iter().map(place).collect();
+        let key: Option<Vec<usize>> = described.primary_key().iter().map(place).collect();
         Ok(Self {
             name: table(),
             primary_key: key.ok_or_else(|| differs("the primary key"))?,
@@ -121,6 +157,57 @@ impl TableDefinition {
                 (&one.name, &one.column_type, one.nullable)
                     == (&other.name, &other.column_type, other.nullable)
             })
+    }
+}
+
+impl DescribedTable {
+    /// A column that is not what it is in another description, as far as that changes what rows say: its name, or the
+    /// names of its members. What is packed otherwise, table maps tell.
+    #[must_use]
+    pub fn contradicted_by(&self, other: &Self) -> Option<&str> {
+        let mut columns = self.columns.iter().zip(&other.columns);
+        let is_other = |(one, other): &(&DescribedColumn, &DescribedColumn)| {
+            one.name != other.name || (one.has_members() && one.sql_type != other.sql_type)
+        };
+        match columns.find(is_other) {
+            Some((column, _)) => Some(&column.name),
+            None if self.columns.len() == other.columns.len() => None,
+            None => Some("their number"),
+        }
+    }
+
+    /// The columns of the primary key; without one, of what table maps give in its place: the first unique key whose columns
+    /// are whole and NOT NULL (MySQL source, `sql/table.cc`, where `primary_key` of a table share is set).
+    #[must_use]
+    pub fn primary_key(&self) -> Vec<String> {
+        let column = |part: &KeyPart| {
+            let name = part.column.as_ref()?;
+            self.columns.iter().find(|column| column.name == *name)
+        };
+        let is_whole = |part: &KeyPart| {
+            column(part).is_some_and(|column| !column.nullable && part.is_whole(column))
+        };
+        let primary = self.keys.iter().find(|key| key.name == PRIMARY);
+        let in_its_place = || {
+            let mut unique = self.keys.iter().filter(|key| key.is_unique);
+            unique.find(|key| key.parts.iter().all(is_whole))
+        };
+        let key = primary.or_else(in_its_place);
+        let parts = key.map(|key| key.parts.as_slice()).unwrap_or_default();
+        parts
+            .iter()
+            .filter_map(|part| part.column.clone())
+            .collect()
+    }
+}
+
+impl KeyPart {
+    /// True if all of the column's value is in the key.
+    pub(super) fn is_whole(&self, column: &DescribedColumn) -> bool {
+        self.prefix.is_none_or(|prefix| {
+            let is_fixed = matches!(column.family(), "char" | "varchar" | "binary" | "varbinary");
+            is_fixed && column.number() == Some(prefix)
+        })
     }
 }
 

@@ -260,6 +260,7 @@ mod tests {
             has_escapes: true,
             pairs: Pairs::None,
             ends_transaction: true,
+            ..Statement::default()
         }
     }
 

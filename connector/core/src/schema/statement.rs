@@ -230,6 +230,7 @@ mod tests {
             has_escapes: true,
             pairs: Pairs::None,
             ends_transaction: true,
+            ..Statement::default()
         }
     }
 

@@ -45,6 +45,8 @@ pub enum Lookup {
     New(TableDefinition),
     /// Likewise, but the table map does not name its columns.
     Unnamed,
+    /// Its rows are not wanted, as it is a helper table of an online schema change.
+    Helper(TableName),
 }
 
 /// Rows refer to a table that no table map of their transaction describes.
@@ -88,7 +90,10 @@ impl Tables {
         let name = TableName::new(event.database, event.table);
         if !self.selection.selects(&name) {
             self.remember(event, None);
-            return Ok(Lookup::Ready);
+            return Ok(match self.selection.passes_over(&name) {
+                true => Lookup::Helper(name),
+                false => Lookup::Ready,
+            });
         }
         match TableDefinition::from_table_map(event) {
             Ok(definition) => Ok(Lookup::New(definition)),

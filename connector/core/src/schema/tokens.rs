@@ -45,7 +45,10 @@ impl<'a> Tokens<'a> {
                 [byte, ..] if byte.is_ascii_whitespace() => 1,
                 [b'#', ..] | [b'-', b'-', b' ' | b'\t' | b'\n' | b'\r', ..] => until(b"\n"),
                 [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => version_mark(self.rest),
-                [b'/', b'*', ..] => until(b"*/"),
+                // `/*/` does not end itself.
+                [b'/', b'*', inside @ ..] => {
+                    find(inside, b"*/").map_or(self.rest.len(), |end| 2 + end + 2)
+                }
                 [b'*', b'/', ..] => 2,
                 _ => return,
             };

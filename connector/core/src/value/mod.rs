@@ -11,6 +11,7 @@ mod float;
 mod geometry;
 mod integer;
 pub(crate) mod json;
+mod masked;
 mod members;
 mod temporal;
 mod text;
@@ -28,6 +29,7 @@ pub use float::Float;
 pub(crate) use geometry::GEOMETRY_RECORD;
 pub use geometry::{Geometry, Shape};
 pub use integer::Integer;
+pub use masked::{ColumnRule, Mask, Masked, Salt};
 pub use members::Members;
 pub use temporal::Temporal;
 pub use text::Text;
@@ -67,6 +69,9 @@ pub enum ColumnType {
     /// One that the configuration chose: only in definitions that are published, never in those that are recorded.
     #[serde(skip)]
     Chosen(Chosen),
+    /// One that the configuration masks or leaves out, likewise.
+    #[serde(skip)]
+    Masked(Box<Masked>),
 }
 
 /// What became of a value.
@@ -176,6 +181,7 @@ impl ColumnType {
             Self::Geometry(geometry) => geometry.sql().to_owned(),
             Self::Vector(vector) => vector.sql(),
             Self::Chosen(chosen) => chosen.sql(),
+            Self::Masked(masked) => masked.sql(),
         }
     }
 
@@ -187,7 +193,7 @@ impl ColumnType {
             Self::Decimal(decimal) => decimal.avro(),
             Self::Float(float) => float.avro(),
             Self::Bit(bit) => bit.avro(),
-            Self::Text(_) | Self::Json => Value::from("string"),
+            Self::Text(_) | Self::Json | Self::Masked(_) => Value::from("string"),
             Self::Binary(_) => Value::from("bytes"),
             Self::Temporal(temporal) => temporal.avro(),
             Self::Members(members) => members.avro(),
@@ -205,7 +211,7 @@ impl ColumnType {
             Self::Decimal(decimal) => decimal.implicit_default(),
             Self::Float(_) => Value::from(0.0),
             Self::Bit(bit) => bit.implicit_default(),
-            Self::Text(_) => Value::from(""),
+            Self::Text(_) | Self::Masked(_) => Value::from(""),
             Self::Binary(binary) => Value::from(binary.implicit_default()),
             Self::Temporal(temporal) => temporal.implicit_default(),
             Self::Members(members) => members.implicit_default(),
@@ -234,7 +240,11 @@ impl ColumnType {
             Self::Members(members) => members.literal_default(text),
             Self::Chosen(chosen) => chosen.literal_default(text),
             // The server does not show all bytes of the one, and takes no literal for the others.
-            Self::Binary(_) | Self::Json | Self::Geometry(_) | Self::Vector(_) => None,
+            Self::Binary(_)
+            | Self::Json
+            | Self::Geometry(_)
+            | Self::Vector(_)
+            | Self::Masked(_) => None,
         }
     }
 
@@ -264,8 +274,28 @@ impl ColumnType {
             Self::Geometry(_) => Geometry::copy(input, out)?,
             Self::Vector(_) => Vector::copy(input, out)?,
             Self::Chosen(chosen) => chosen.copy(input, out)?,
+            Self::Masked(masked) => return masked.copy(input, out),
         }
         Ok(Written::Value)
+    }
+
+    /// True for JSON, whatever becomes of it.
+    pub(crate) fn is_document(&self) -> bool {
+        *self == Self::Json || matches!(self, Self::Masked(masked) if masked.is_document())
+    }
+
+    /// Masks a value that was appended without [`Self::copy`].
+    pub(crate) fn mask(&self, start: usize, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        if let Self::Masked(masked) = self {
+            masked.mask(start, out)?;
+        }
+        Ok(())
+    }
+
+    /// True for a column that is not published.
+    #[must_use]
+    pub fn is_left_out(&self) -> bool {
+        matches!(self, Self::Masked(masked) if masked.is_left_out())
     }
 }
 

@@ -81,6 +81,7 @@ pub struct KafkaLog {
     stopped: Arc<AtomicBool>,
     /// How long a step may take; the client's own time-outs end before.
     step_max: Duration,
+    transaction_timeout: Duration,
 }
 
 /// How long dropping a [`KafkaLog`] waits for its thread.
@@ -94,6 +95,7 @@ impl KafkaLog {
     /// # Errors
     /// If the system gives no thread.
     pub fn new(settings: KafkaSettings) -> Result<KafkaLog, LogError> {
+        let transaction_timeout = Duration::from_millis(u64::from(settings.transaction_timeout_ms));
         let time_out_ms = settings.transaction_timeout_ms + settings.request_timeout_ms;
         let step_max = 2 * Duration::from_millis(u64::from(time_out_ms)) + STEP_GRACE;
         let (steps, receiver) = mpsc::channel::<Step>();
@@ -117,6 +119,7 @@ impl KafkaLog {
             ended,
             stopped,
             step_max,
+            transaction_timeout,
         })
     }
 
@@ -229,6 +232,10 @@ impl Log for KafkaLog {
             worker.describe_topics(&topics)
         })
         .await?
+    }
+
+    fn transaction_timeout(&self) -> Duration {
+        self.transaction_timeout
     }
 
     async fn held_back(

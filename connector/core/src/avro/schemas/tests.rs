@@ -6,7 +6,10 @@ use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::{Value, json};
 
-use super::{TRANSACTIONS_KEY, TRANSACTIONS_VALUE, key_schema, value_schema};
+use super::{
+    SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE, TRANSACTIONS_KEY, TRANSACTIONS_VALUE, key_schema,
+    value_schema,
+};
 use crate::avro::{SchemaNames, TopicNames, field_name};
 use crate::schema::{Column, TableDefinition};
 use crate::selection::TableName;
@@ -128,7 +131,12 @@ fn every_type_makes_a_schema_that_the_library_takes() {
     let (key, value) = schemas(&table_of_every_type());
     parse(&key.unwrap());
     parse(&value);
-    for text in [TRANSACTIONS_KEY, TRANSACTIONS_VALUE] {
+    for text in [
+        TRANSACTIONS_KEY,
+        TRANSACTIONS_VALUE,
+        SCHEMA_CHANGES_KEY,
+        SCHEMA_CHANGES_VALUE,
+    ] {
         Schema::parse_str(text).unwrap();
     }
 }

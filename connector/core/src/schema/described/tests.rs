@@ -51,10 +51,23 @@ fn column(name: &str, sql_type: &str) -> DescribedColumn {
     }
 }
 
+fn primary(columns: &[&str]) -> DescribedKey {
+    let part = |name: &&str| KeyPart {
+        column: Some((*name).to_owned()),
+        prefix: None,
+    };
+    DescribedKey {
+        name: PRIMARY.to_owned(),
+        is_unique: true,
+        parts: columns.iter().map(part).collect(),
+        is_declared: false,
+    }
+}
+
 fn table(columns: &[DescribedColumn]) -> DescribedTable {
     DescribedTable {
         columns: columns.to_vec(),
-        primary_key: Vec::new(),
+        ..DescribedTable::default()
     }
 }
 
@@ -159,7 +172,7 @@ fn what_the_table_map_says_must_be_what_the_server_says() {
         "c"
     );
     let keyed = DescribedTable {
-        primary_key: vec!["other".into()],
+        keys: vec![primary(&["other"])],
         ..int
     };
     assert_eq!(refused(&[(3, &[], false)], &[], &keyed), "the primary key");
@@ -194,7 +207,8 @@ fn the_definition_has_names_key_and_what_is_declared() {
                 ..column("e", "varchar(9)")
             },
         ],
-        primary_key: vec!["c".into(), "b".into()],
+        keys: vec![primary(&["c", "b"])],
+        collation: None,
     };
     let columns: [(u8, &[u8], bool); 5] = [
         (3, &[], true),

@@ -57,7 +57,7 @@ fn plan(definition: &TableDefinition) -> Arc<TablePlan> {
 #[track_caller]
 fn asks(tables: &mut Tables, body: &[u8]) -> bool {
     with_map(body, |map| match tables.table_map(map).unwrap() {
-        Lookup::Ready | Lookup::Unnamed => false,
+        Lookup::Ready | Lookup::Unnamed | Lookup::Helper(_) => false,
         Lookup::New(definition) => {
             assert_eq!(definition.name, TableName::new(map.database, map.table));
             tables.install(map, plan(&definition));

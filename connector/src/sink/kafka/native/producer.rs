@@ -1,5 +1,6 @@
 //! The transactional producer, which lends its batches to the client.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -27,6 +28,10 @@ const SLICE_RECORDS: usize = 1024;
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(1);
 /// How long to wait for deliveries before looking for failed ones; a delivery ends the wait at once.
 const DELIVERY_WAIT_MS: c_int = 20;
+/// After so long without progress, and then every so long, the client is to look whether its topics exist.
+const TOPICS_DOUBTED_AFTER: Duration = Duration::from_secs(5);
+/// How long to wait for that; an answer that comes later is heeded by the client as well.
+const TOPICS_LOOK_WAIT: Duration = Duration::from_millis(200);
 
 /// A transactional producer and the batches that its client still reads from.
 pub(in crate::sink::kafka) struct Producer {
@@ -35,6 +40,8 @@ pub(in crate::sink::kafka) struct Producer {
     lent: Vec<Batch>,
     /// Part of the open transaction was refused, so that committing it would lose records.
     incomplete: bool,
+    /// When a wait began, or the client was last made to look for its topics.
+    looked: Cell<Instant>,
 }
 
 impl Producer {
@@ -44,6 +51,7 @@ impl Producer {
             handle,
             lent: Vec::new(),
             incomplete: false,
+            looked: Cell::new(Instant::now()),
         })
     }
 
@@ -76,6 +84,7 @@ impl Producer {
         // Whatever happens from here on, a panic included, the batch outlives the client's use of it.
         self.lent.push(batch);
         self.incomplete = true;
+        self.looked.set(Instant::now());
         self.hand_over(patience)?;
         self.await_delivery(patience)?;
         self.incomplete = false;
@@ -131,6 +140,7 @@ impl Producer {
                 Some(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL) => {
                     rest = rest.get_mut(accepted..).unwrap_or_default();
                     self.check_deliveries()?;
+                    self.doubt_topics();
                     patience.check()?;
                     std::thread::sleep(QUEUE_FULL_WAIT);
                 }
@@ -155,7 +165,30 @@ impl Producer {
             if self.handle.context().refused_credentials() {
                 return Err(Failure::timed_out("records were not delivered"));
             }
+            self.doubt_topics();
             patience.check()?;
+        }
+    }
+
+    /// Makes the client look, in a long wait, whether the topics it writes to exist.
+    ///
+    /// A partition that cannot be added to the transaction holds up the records of all of them. If its topic was deleted,
+    /// the client (2.12.1) adds it again and again until the records time out: only metadata, for which it does not
+    /// ask then, tells it that the topic is gone, and makes it fail the records at once.
+    fn doubt_topics(&self) {
+        if self.looked.get().elapsed() < TOPICS_DOUBTED_AFTER {
+            return;
+        }
+        self.looked.set(Instant::now());
+        let mut metadata = ptr::null();
+        // SAFETY: the client is alive; what it gives, if anything, is freed below and not looked at. Without a topic
+        // and without "all", it asks for those it has messages for.
+        unsafe {
+            let wait_ms = millis(TOPICS_LOOK_WAIT);
+            let raw = self.handle.raw();
+            if sys::rd_kafka_metadata(raw, 0, ptr::null_mut(), &raw mut metadata, wait_ms) == OK {
+                sys::rd_kafka_metadata_destroy(metadata);
+            }
         }
     }
 

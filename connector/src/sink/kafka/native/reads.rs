@@ -188,9 +188,33 @@ fn offsets_for_times(
     time: i64,
     wait: Duration,
 ) -> Result<Vec<i64>, Failure> {
-    if partitions.is_empty() {
+    let Some((first, _)) = partitions.first() else {
         return Ok(Vec::new());
+    };
+    let answer = ask_offsets(handle, partitions, time, wait);
+    let is_unknown = |failure: &Failure| {
+        matches!(
+            failure.code,
+            Code::UnknownPartition | Code::UnknownTopic | Code::UnknownTopicOrPartition
+        )
+    };
+    if !answer.as_ref().is_err_and(is_unknown) {
+        return answer;
     }
+    // The client (2.12.1) goes by what brokers said of the topic last, for a quarter of an hour: what one said that was about to
+    // end, as much as what one says of a topic that has just been made.
+    let are_of_one = partitions.iter().all(|(topic, _)| topic == first);
+    let metadata = (handle.client()).fetch_metadata(are_of_one.then_some(*first), wait);
+    metadata.map_err(|error| Failure::from_client(&error))?;
+    ask_offsets(handle, partitions, time, wait)
+}
+
+fn ask_offsets(
+    handle: &Handle,
+    partitions: &[(&str, i32)],
+    time: i64,
+    wait: Duration,
+) -> Result<Vec<i64>, Failure> {
     let mut list = Partitions::new(partitions.len())?;
     for (topic, partition) in partitions {
         // In this request the offset stands for a time.

@@ -1,0 +1,27 @@
+-- Objects that are no tables, and whose bodies name some.
+CREATE TABLE `stock` (`id` int NOT NULL PRIMARY KEY, `amount` int NOT NULL DEFAULT 0);
+CREATE TABLE `log` (`at` datetime DEFAULT CURRENT_TIMESTAMP, `what` varchar(100));
+CREATE VIEW `low` AS SELECT * FROM `stock` WHERE `amount` < 5;
+CREATE OR REPLACE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW `low` AS SELECT `id` FROM `stock` WHERE `amount` < 10 WITH CHECK OPTION;
+ALTER VIEW `low` AS SELECT `id`, `amount` FROM `stock`;
+CREATE TRIGGER `stock_log` AFTER UPDATE ON `stock` FOR EACH ROW INSERT INTO `log` (`what`) VALUES (concat('stock ', NEW.`id`));
+CREATE TRIGGER `stock_two` BEFORE INSERT ON `stock` FOR EACH ROW BEGIN IF NEW.`amount` < 0 THEN SET NEW.`amount` = 0; END IF; END;
+CREATE PROCEDURE `refill`(IN least INT) BEGIN UPDATE `stock` SET `amount` = least WHERE `amount` < least; DROP TABLE IF EXISTS `never`; ALTER TABLE `stock` ADD `x` INT; END;
+CREATE FUNCTION `twice`(a INT) RETURNS INT DETERMINISTIC RETURN a * 2;
+CREATE EVENT `nightly` ON SCHEDULE EVERY 1 DAY DISABLE DO CALL `refill`(5);
+ALTER EVENT `nightly` RENAME TO `daily`;
+ALTER PROCEDURE `refill` COMMENT 'DROP TABLE stock';
+CREATE USER '{database}_u'@'127.0.0.1' IDENTIFIED BY 'ALTER TABLE stock';
+GRANT SELECT ON `{database}`.* TO '{database}_u'@'127.0.0.1';
+DROP USER '{database}_u'@'127.0.0.1';
+ALTER TABLE `stock` ADD COLUMN `place` varchar(10) NOT NULL DEFAULT 'A-1' AFTER `id`;
+DROP TRIGGER `stock_log`;
+DROP TRIGGER IF EXISTS `stock_two`;
+DROP EVENT `daily`;
+DROP PROCEDURE `refill`;
+DROP FUNCTION `twice`;
+DROP VIEW `low`;
+CREATE TEMPORARY TABLE `scratch` (`a` int);
+DROP TEMPORARY TABLE `scratch`;
+CREATE TABLE `scratch` (`a` int);
+ALTER TABLE `scratch` ADD `b` int;

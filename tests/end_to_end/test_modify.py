@@ -1,0 +1,159 @@
+"""What is published changes while a task runs: its configuration file is the one truth."""
+
+import os
+import random
+import threading
+from typing import Any
+
+from harness.connector import Connector, to_yaml
+from harness.reader import json_decoder, read_all, state_topic
+from harness.stack import Stack
+from harness.task import Task, ids_of
+from harness.wait import wait_until
+
+SEED = int(os.environ.get("BINLOG_BRIDGE_TEST_SEED") or random.randrange(10**6))
+CHANGES = 20
+TABLES = ["a", "b", "c", "d"]
+
+
+def modify(connector: Connector, config: dict[str, Any]) -> None:
+    """As a ConfigMap is replaced: at once."""
+    new = connector.config_file.with_suffix(".new")
+    new.write_text(to_yaml(config))
+    new.replace(connector.config_file)
+
+
+def selections(task: Task) -> list[tuple[tuple[str, int], str]]:
+    """Where another selection took effect, as the state has it, one behind the other."""
+    found: list[tuple[tuple[str, int], str]] = []
+    for event in read_all(task.stack, state_topic(task.name), decode=json_decoder):
+        if event.key == ["checkpoint"]:
+            at, selection = event.value["position"], event.value["selection"]
+            if not found or found[-1][1] != selection:
+                found.append(((at["file"], at["offset"]), selection))
+    return found
+
+
+class Writer(threading.Thread):
+    """Inserts rows into all tables, several in a transaction, until it is told to stop."""
+
+    def __init__(self, task: Task, chance: random.Random) -> None:
+        super().__init__(daemon=True)
+        self.task, self.chance, self.stopped = task, chance, threading.Event()
+
+    def run(self) -> None:
+        id = 0
+        with self.task.connect(autocommit=False) as connection, connection.cursor() as cursor:
+            while not self.stopped.wait(0.01):
+                for table in self.chance.sample(TABLES, self.chance.randint(1, len(TABLES))):
+                    id += 1
+                    cursor.execute(f"INSERT INTO {table} VALUES (%s)", (id,))
+                connection.commit()
+
+
+def test_fault_93_a_selection_that_is_changed_under_load_is_complete_from_its_position_on(stack: Stack, task: Task, say):
+    chance = random.Random(SEED)
+    for table in TABLES:
+        task.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY)")
+    # One that has everything, to compare with.
+    everything = Task.__new__(Task)
+    everything.__dict__.update(task.__dict__, name=f"{task.name}-all")
+    everything.connector("everything", task=everything.name).start(ready_within=30)
+    selected = [[f"{task.database}.{table}" for table in TABLES[:2]]]
+    config = task.config(select={"databases": [], "tables": selected[0]})
+    connector = task.connector_with(config).start(ready_within=30)
+    writer = Writer(task, chance)
+    writer.start()
+    kills = 0
+    for number in range(1, CHANGES + 1):
+        tables = chance.choice([t for t in subsets(task) if t != selected[-1]])
+        selected.append(tables)
+        modify(connector, {**config, "select": {"databases": [], "tables": tables}})
+        if chance.random() < 0.3:
+            connector.kill()
+            kills += 1
+            connector.start(ready_within=30)
+        wait_until(lambda: len(selections(task)) > number, f"change {number} takes effect")
+    writer.stopped.set()
+    writer.join()
+    found = selections(task)
+    assert len(found) == CHANGES + 1
+    # From each position on, the tables of its selection; events of a transaction begin behind it.
+    with everything.follower(*TABLES) as all_events, task.follower(*TABLES) as events:
+        count = sum(task.sql(f"SELECT COUNT(*) FROM {table}")[0][0] for table in TABLES)
+        all_events.until(lambda: len(all_events.events) == count, "all events there are")
+        expected = {table: [] for table in TABLES}
+        for event in all_events.events:
+            source = event.value["source"]
+            at = (source["file"], source["pos"])
+            last = max(index for index, (position, _) in enumerate(found) if position <= at)
+            if f"{task.database}.{source['table']}" in selected[last]:
+                expected[source["table"]].append(event.value["after"]["id"])
+        wanted = sum(map(len, expected.values()))
+        events.until(lambda: len(events.events) >= wanted, f"{wanted} events")
+        events.drain()
+        for table in TABLES:
+            assert ids_of(events.of(task.topic(table))) == expected[table], table
+    assert connector.runs == kills + 1 and connector.metric("configuration_refused") == 0
+    say(f"seed {SEED}: {CHANGES} changes, {kills} kills, {wanted} of {count} events")
+
+
+def subsets(task: Task) -> list[list[str]]:
+    return [[f"{task.database}.{table}" for bit, table in enumerate(TABLES) if number >> bit & 1] for number in range(1, 16)]
+
+
+def test_a_change_that_cannot_be_used_is_told_and_the_one_before_stays_in_force(stack: Stack, task: Task):
+    task.sql("CREATE TABLE a (id INT PRIMARY KEY)")
+    task.sql("CREATE TABLE b (id INT PRIMARY KEY)")
+    config = task.config(select={"databases": [], "tables": [f"{task.database}.a"]})
+    connector = task.connector_with(config).start(ready_within=30)
+    both = {"databases": [], "tables": [f"{task.database}.a", f"{task.database}.b"]}
+    for number, (change, told) in enumerate([
+        ({"selekt": {}}, "selekt"), ({"kafka": {**config["kafka"], "partitions": 3}}, "kafka.partitions: takes effect at the next start"),
+        ({"select": {"databases": ["nowhere"]}}, "nowhere"),
+        ({"kafka": {**config["kafka"], "tables": {f"{task.database}.b": {"topic_name": task.topic("a")}}}, "select": both}, "both be published"),
+    ]):
+        modify(connector, {**config, **change})
+        wait_until(lambda: connector.metric("configuration_refused") == 1, "it is told")
+        wait_until(lambda: told in connector.stderr() and "stays in force" in connector.stderr(), "why")
+        task.sql(f"INSERT INTO a VALUES ({2 * number})")
+        assert ids_of(task.read("a", 2 * number + 1))[-1] == 2 * number
+        # What is in force may be written again.
+        modify(connector, {**config, "events": {"tombstones": number % 2 == 0}})
+        wait_until(lambda: connector.metric("configuration_refused") == 0, "a good one is used")
+        task.sql(f"INSERT INTO a VALUES ({2 * number + 1})")
+        task.read("a", 2 * number + 2)
+    # One that was refused may have been there for a moment.
+    changes = len(selections(task))
+    modify(connector, {**config, "select": both, "events": {"tombstones": True}})
+    wait_until(lambda: len(selections(task)) > changes and connector.is_ready(), "the other table, too")
+    task.sql("INSERT INTO b VALUES (1)")
+    task.sql("DELETE FROM b")
+    assert [event.value and event.value["op"] for event in task.read("b", 3)] == ["c", "d", None]
+    assert connector.runs == 1
+
+
+def test_what_statements_do_to_a_table_while_it_is_not_selected_is_not_taken_for_known(stack: Stack, task: Task):
+    """Names that are swapped leave the table map of MINIMAL metadata as it is."""
+    other = f"{task.database}x"
+    stack.sql(f"CREATE DATABASE {other}")
+    task.sql("CREATE TABLE a (id INT PRIMARY KEY)")
+    config = task.config(select={"databases": [task.database, other]})
+    with stack.metadata("MINIMAL"):
+        connector = task.connector_with(config).start(ready_within=30)
+        stack.sql(f"CREATE TABLE {other}.t (id INT PRIMARY KEY, x INT, y INT)")
+        stack.sql(f"INSERT INTO {other}.t VALUES (1, 1, 2)")
+        topic = f"{task.name}.{other}.t"
+        wait_until(lambda: len(read_all(stack, topic)) == 1, "its row")
+        modify(connector, {**config, "select": {"databases": [task.database]}})
+        wait_until(lambda: len(selections(task)) == 2 and connector.is_ready(), "it is not selected")
+        stack.sql(f"ALTER TABLE {other}.t RENAME COLUMN x TO y, RENAME COLUMN y TO x")
+        task.sql("INSERT INTO a VALUES (1)")
+        task.read("a", 1)
+        modify(connector, config)
+        wait_until(lambda: len(selections(task)) == 3 and connector.is_ready(), "it is selected again")
+        stack.sql(f"INSERT INTO {other}.t (id, x, y) VALUES (2, 1, 2)")
+        wait_until(lambda: len(read_all(stack, topic)) == 2, "its row")
+        assert [event.value["after"] for event in read_all(stack, topic)] == [{"id": 1, "x": 1, "y": 2}, {"id": 2, "y": 2, "x": 1}]
+        connector.check_running()
+    stack.sql(f"DROP DATABASE {other}")
