@@ -39,7 +39,11 @@ def run_bank(task: Task, say: Callable[[str], None], plan: Plan) -> None:
     open_accounts(task.stack, task.database)
     topics = [task.topic(table) for table in TABLES]
     with Watcher(task.stack, task.name, topics, CONSTANT) as watcher, Workload(task.stack, task.database, seed) as workload:
-        torment(task.stack, connector, plan, random.Random(seed), lambda: (watcher.check(), workload.check()))
+        torment(
+            task.stack, connector, plan, random.Random(seed),
+            lambda: (watcher.check(), workload.check()), watcher.wait_for_a_check,
+        )
+        watcher.wait_for_a_check()
         workload.stop()
         workload.check()
         final, changes = read_everything(task)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from .connector import Connector
 from .stack import Stack
 
-# A start that is cut short lasts at most this long; a connector is ready in about a second.
+# A start that is cut short lasts at most this long; a connector is ready in about half a second.
 START_SECONDS_MAX = 1.2
-# So long a connector runs, once ready, before it is killed.
+# So long at most a connector runs, once it has published something, before it is killed.
 RUN_SECONDS_MAX = 2.0
 READY_SECONDS_MAX = 60
 
@@ -22,12 +22,22 @@ class Plan:
     rotations: int = 0
 
 
-def torment(stack: Stack, connector: Connector, plan: Plan, chance: random.Random, check: Callable[[], None]) -> None:
-    """Ends with a connector that runs and is ready. `check` fails as soon as something is known to be wrong."""
+def torment(
+    stack: Stack, connector: Connector, plan: Plan, chance: random.Random,
+    check: Callable[[], None], progress: Callable[[], None],
+) -> None:
+    """Ends with a connector that runs and is ready. `check` fails as soon as something is known to be wrong; `progress`
+    returns once something was published and checked since it was called."""
     for action in shuffled(plan, chance):
         check()
-        if action == "kill":
-            kill_and_start(connector, chance)
+        if action == "kill while it starts":
+            time.sleep(chance.random() * START_SECONDS_MAX)
+            restart(connector)
+        elif action == "kill":
+            connector.wait_ready(READY_SECONDS_MAX)
+            progress()
+            time.sleep(chance.random() * RUN_SECONDS_MAX)
+            restart(connector)
         elif action == "rotate":
             stack.sql("FLUSH BINARY LOGS")
         else:
@@ -37,23 +47,20 @@ def torment(stack: Stack, connector: Connector, plan: Plan, chance: random.Rando
 
 def shuffled(plan: Plan, chance: random.Random) -> list[str]:
     """Restarts spread over the run, so that most of the kills find the server there. The first is a SIGKILL, and one of
-    three a SIGTERM."""
+    three a SIGTERM. Four of ten kills hit a connector that is still starting; a seed that chose each by itself might leave
+    none that runs long enough to publish anything."""
     others = ["TERM" if n % 3 == 1 else "KILL" for n in range(plan.mysql_restarts)]
     others += ["rotate"] * plan.rotations
     chance.shuffle(others)
-    actions = ["kill"] * plan.kills
+    early = plan.kills * 4 // 10
+    actions = ["kill while it starts"] * early + ["kill"] * (plan.kills - early)
+    chance.shuffle(actions)
     for number, other in enumerate(others):
         actions.insert((number + 1) * plan.kills // (len(others) + 1) + number, other)
     return actions
 
 
-def kill_and_start(connector: Connector, chance: random.Random) -> None:
-    """Four of ten kills hit a connector that is still starting."""
-    if chance.random() < 0.6:
-        connector.wait_ready(READY_SECONDS_MAX)
-        time.sleep(chance.random() * RUN_SECONDS_MAX)
-    else:
-        time.sleep(chance.random() * START_SECONDS_MAX)
+def restart(connector: Connector) -> None:
     connector.kill()
     connector.start()
 
@@ -64,7 +71,6 @@ def restart_mysql(stack: Stack, connector: Connector, signal: str, chance: rando
     stack.stop("mysql", signal)
     time.sleep(chance.random() * RUN_SECONDS_MAX)
     if chance.random() < 0.5:
-        connector.kill()
-        connector.start()
+        restart(connector)
     stack.start("mysql")
     connector.wait_ready(READY_SECONDS_MAX)

@@ -12,6 +12,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from .ledger import Account, Ledger, Problem, State, change_of
 from .reader import AvroDecoder, Follower, json_decoder, state_topic
 from .stack import Stack
+from .wait import wait_until
 
 PROBLEMS_MAX = 20
 # How long a server may be away.
@@ -73,6 +74,12 @@ class Watcher:
         if self.failure is not None:
             raise self.failure
         assert not self.problems, f"after {self.checks} checks:\n" + "\n".join(map(str, self.problems))
+
+    def wait_for_a_check(self) -> None:
+        """Returns once a check was begun and ended since now."""
+        before = self.checks
+        wait_until(lambda: self.checks > before + 1 or self.failure or self.problems, "checks at checkpoints", self.away_seconds_max)
+        self.check()
 
     def run(self) -> None:
         try:
