@@ -4,31 +4,27 @@
 //! transaction as the first rows that rely on it (I3).
 
 mod error;
+mod own;
+mod rules;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use binlog_bridge_core::avro::{
-    SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE, SchemaNames, TRANSACTIONS_KEY, TRANSACTIONS_VALUE,
-    TopicNames, key_schema, value_schema,
-};
-use binlog_bridge_core::encode::{
-    ArenaFull, Batch, Destination, SchemaChangesTopic, TablePlan, TopicPartition, TransactionsTopic,
-};
+use binlog_bridge_core::avro::{SchemaNames, TopicNames, key_schema, value_schema};
+use binlog_bridge_core::encode::{ArenaFull, Batch, Destination, TablePlan, TopicPartition};
 use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{Mentions, TableDefinition};
 use binlog_bridge_core::selection::{Selection, TableName};
 use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicState};
-use binlog_bridge_core::value::{ColumnRule, TypeOptions};
+use binlog_bridge_core::value::TypeOptions;
 
 pub use self::error::CatalogError;
+pub use self::rules::TableRules;
 use crate::registry::Registry;
 use crate::sink::log::{Log, TopicDescription};
 use crate::sink::topics::{TopicSettings, ensure_topic, find_topic, held_back};
 use crate::sink::transactor::Transactor;
-use crate::subjects::{
-    Incompatible, SubjectError, check_again, ensure_subject, register_regardless,
-};
+use crate::subjects::{Incompatible, SubjectError, check_again, register_regardless};
 
 /// The tables, topics and schemas that are in use.
 #[derive(Debug)]
@@ -47,44 +43,6 @@ pub struct Catalog<R> {
     owners: BTreeMap<String, TableName>,
     /// Partitions that were added to topics and are not written to.
     unused_partitions: BTreeMap<String, i32>,
-}
-
-/// What of a configuration decides how tables are published.
-#[derive(Debug, Clone, Default)]
-pub struct TableRules {
-    /// The types that are chosen in the place of the usual ones.
-    pub types: TypeOptions,
-    /// Columns that are masked or left out.
-    pub columns: Arc<[ColumnRule]>,
-    /// What is done about changes that readers could not follow.
-    pub incompatible: Incompatible,
-}
-
-impl TableRules {
-    /// The rules on a server that writes names of databases and tables in lower case.
-    #[must_use]
-    pub fn in_lower_case(&self) -> Self {
-        Self {
-            columns: self.columns.iter().map(ColumnRule::in_lower_case).collect(),
-            ..self.clone()
-        }
-    }
-
-    /// A name that was misspelt, or a column that was renamed, would be published as it is.
-    fn warn_of_columns_that_are_not_there(&self, definition: &TableDefinition) {
-        let TableName { database, table } = &definition.name;
-        for rule in self
-            .columns
-            .iter()
-            .filter(|rule| rule.names(database, table))
-        {
-            let mut columns = definition.columns.iter();
-            if !columns.any(|column| rule.is_for((database, table, &column.name))) {
-                let column = rule.column.text();
-                tracing::warn!(table = %definition.name, column, "events.columns names a column that the table does not have");
-            }
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -241,7 +199,7 @@ impl<R: Registry> Catalog<R> {
             self.record(state, target, batch)?;
             return Ok(plan);
         }
-        let shown = definition.shown(&self.rules.types, &self.rules.columns)?;
+        let shown = self.rules.shown(definition)?;
         self.rules.warn_of_columns_that_are_not_there(definition);
         // Before anything is registered.
         TablePlan::check_names(&shown)?;
@@ -282,67 +240,6 @@ impl<R: Registry> Catalog<R> {
         Ok(plan)
     }
 
-    /// Makes the topic of transaction marks.
-    ///
-    /// # Errors
-    /// [`CatalogError`]
-    pub async fn transactions<L: Log>(
-        &mut self,
-        ends: bool,
-        transactor: &mut Transactor<L>,
-        into: (&TopicPartition, &mut Batch),
-    ) -> Result<TransactionsTopic, CatalogError> {
-        let topic = self.names.transactions();
-        let schemas = (TRANSACTIONS_KEY, TRANSACTIONS_VALUE);
-        let (target, key_schema_id, value_schema_id) =
-            self.own_topic(&topic, schemas, transactor, into).await?;
-        Ok(TransactionsTopic {
-            target,
-            key_schema_id,
-            value_schema_id,
-            ends,
-        })
-    }
-
-    /// Makes the topic of schema changes.
-    ///
-    /// # Errors
-    /// [`CatalogError`]
-    pub async fn schema_changes<L: Log>(
-        &mut self,
-        transactor: &mut Transactor<L>,
-        into: (&TopicPartition, &mut Batch),
-    ) -> Result<SchemaChangesTopic, CatalogError> {
-        let topic = self.names.schema_changes();
-        let schemas = (SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE);
-        let (target, key_schema_id, value_schema_id) =
-            self.own_topic(&topic, schemas, transactor, into).await?;
-        Ok(SchemaChangesTopic {
-            target,
-            key_schema_id,
-            value_schema_id,
-        })
-    }
-
-    /// A topic of one partition that belongs to no table, and the ids of its schemas of key and value.
-    async fn own_topic<L: Log>(
-        &mut self,
-        topic: &str,
-        (key, value): (&str, &str),
-        transactor: &mut Transactor<L>,
-        into: (&TopicPartition, &mut Batch),
-    ) -> Result<(TopicPartition, u32, u32), CatalogError> {
-        let registry = &*self.registry;
-        let key_schema_id = ensure_subject(registry, &format!("{topic}-key"), key).await?;
-        let value_schema_id = ensure_subject(registry, &format!("{topic}-value"), value).await?;
-        self.topic(topic, 1, transactor, into).await?;
-        let target = TopicPartition {
-            topic: topic.into(),
-            partition: 0,
-        };
-        Ok((target, key_schema_id, value_schema_id))
-    }
-
     fn claim_topic(&mut self, table: &TableName, version: u32) -> Result<String, CatalogError> {
         let topic = self
             .settings
@@ -373,7 +270,7 @@ impl<R: Registry> Catalog<R> {
         let holding = self.stored.values().filter(|stored| stored.ended.is_none());
         let known = holding.map(|stored| &stored.definition);
         for definition in known.filter(|definition| selection.selects(&definition.name)) {
-            definition.shown(&self.rules.types, &self.rules.columns)?;
+            self.rules.shown(definition)?;
         }
         Ok(())
     }
@@ -429,7 +326,7 @@ impl<R: Registry> Catalog<R> {
     }
 
     async fn subject(&self, subject: &str, schema: &str) -> Result<u32, SubjectError> {
-        match ensure_subject(&*self.registry, subject, schema).await {
+        match self.own_subject(subject, schema).await {
             Err(SubjectError::Incompatible { cause, .. })
                 if self.rules.incompatible == Incompatible::NewVersion =>
             {

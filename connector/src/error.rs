@@ -351,6 +351,9 @@ fn definition(error: &DefinitionError) -> Verdict {
         DefinitionError::MaskedKey { .. } => {
             halt("Give the column the mask hash in events.columns, or none.")
         }
+        DefinitionError::MessageKey { table, .. } => Verdict::Halt(format!(
+            "Name columns that {table} has in events.message_key, or take the table out of its rule."
+        )),
         DefinitionError::Width { .. } => halt(
             "Remove events.types.tinyint1 from the configuration, which is for tables whose definition is proven; or grant the account SELECT on the table, and start anew behind statements that changed it.",
         ),
@@ -376,7 +379,7 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
         ),
         EncodeErrorKind::RowOptions => halt("Report this with the position."),
         EncodeErrorKind::KeyNotInImage { .. } => halt(
-            "Run SET GLOBAL binlog_row_image=FULL on the server and let clients reconnect; exclude the table with select.exclude_tables to pass over this row.",
+            "Run SET GLOBAL binlog_row_image=FULL on the server and let clients reconnect (a key by events.message_key needs it); exclude the table with select.exclude_tables to pass over this row.",
         ),
         EncodeErrorKind::InvalidKey { .. } => halt(
             "Mend the row on the server, set events.types.key_dates: string (as a new version of the key's schema, to a new topic), or exclude the table with select.exclude_tables.",
@@ -476,6 +479,9 @@ fn catalog(error: &CatalogError) -> Verdict {
         CatalogError::Subject(SubjectError::Registry(error)) => registry(error),
         CatalogError::Subject(SubjectError::Incompatible { .. }) => halt(
             "The table changed in a way that readers of the new schema could not read old events. Let registry.incompatible be new_version (readers of old events then need the schema that these name) or new_topic, give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",
+        ),
+        CatalogError::Subject(SubjectError::NotRegistered { .. }) => halt(
+            "Register the schema and start again: `binlog-bridge schemas` prints those of all tables as they are now. Or set registry.auto_register: true.",
         ),
         CatalogError::Subject(SubjectError::OtherSchema { .. }) => halt(
             "Make sure that registry.url is that of one registry, not of several with ids of their own, and that its storage is whole; then start again.",

@@ -292,6 +292,7 @@ mod tests {
                 name: TableName::new("shop", name),
                 columns: Vec::new(),
                 primary_key: Vec::new(),
+                message_key: Vec::new(),
                 packing: "a".to_owned(),
             },
             holds_from: at(4),

@@ -13,10 +13,12 @@
 mod changes;
 mod commit;
 mod event;
+mod heartbeats;
 mod idle;
 mod tracking;
 
 pub(crate) use changes::SchemaChanges;
+pub(crate) use heartbeats::Heartbeats;
 pub(crate) use idle::refuse_shared_topics;
 pub(crate) use tracking::{forget_unselected, tracker};
 
@@ -73,6 +75,8 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) tracker: Option<Tracker>,
     /// None if consumers are not told of statements.
     pub(crate) schema_changes: Option<SchemaChanges>,
+    /// None if there are to be none.
+    pub(crate) heartbeats: Option<Heartbeats>,
     pub(crate) encoder: Encoder,
     /// What is being filled.
     pub(crate) batch: Batch,
@@ -128,6 +132,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     read?;
                     self.block(&block).await?;
                     block.clear();
+                    self.heartbeats.iter_mut().for_each(Heartbeats::heard);
                     // Not a heartbeat.
                     if self.has_news() {
                         self.heard();

@@ -34,6 +34,13 @@ pub trait Registry: Send + Sync + 'static {
         schema: &str,
     ) -> impl Future<Output = Result<u32, RegistryError>> + Send;
 
+    /// The id of a schema that is registered under a subject, in whatever version; `None` if it is not.
+    fn lookup(
+        &self,
+        subject: &str,
+        schema: &str,
+    ) -> impl Future<Output = Result<Option<u32>, RegistryError>> + Send;
+
     /// The compatibility level set for this very subject; `None` if only the global one holds.
     fn compatibility(
         &self,
@@ -259,6 +266,21 @@ impl Registry for HttpRegistry {
             .map_err(|error| from_converter(&operation, &error))
     }
 
+    async fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
+        let operation = format!("look up a schema of {subject}");
+        let body = json!({ "schema": schema });
+        let path = ["subjects", subject];
+        let answer = self
+            .request(&operation, Method::POST, &path, Some(body))
+            .await?;
+        // 40401: no such subject; 40403: not under it.
+        if matches!(answer.error_code(), Some(40401 | 40403)) {
+            return Ok(None);
+        }
+        let found: IdBody = answer.parse(&operation)?;
+        Ok(Some(found.id))
+    }
+
     async fn compatibility(&self, subject: &str) -> Result<Option<String>, RegistryError> {
         let operation = format!("read the compatibility level of {subject}");
         let path = ["config", subject];
@@ -307,6 +329,11 @@ struct SchemaBody {
     schema: String,
     #[serde(rename = "schemaType")]
     schema_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct IdBody {
+    id: u32,
 }
 
 #[derive(Deserialize)]

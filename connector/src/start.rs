@@ -370,6 +370,7 @@ pub fn resume(
         },
         selection: selection.fingerprint(),
         source_ts_ms: None,
+        heartbeats: 0,
     };
     Ok((checkpoint, true))
 }

@@ -52,6 +52,8 @@ pub struct Task {
     pub data_updates: bool,
     /// Whether statements that change the schema are published to `<task>.schema-changes`.
     pub schema_updates: bool,
+    /// Time after which a heartbeat is published to `<task>.heartbeats`; `None` for none.
+    pub heartbeat_interval: Option<Duration>,
     /// How tables are published.
     pub rules: TableRules,
     /// Bounds.

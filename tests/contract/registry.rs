@@ -1,7 +1,7 @@
 //! What [`Registry`] promises, and with it `ensure_subject`.
 
 use binlog_bridge::registry::{Registry, RegistryErrorKind};
-use binlog_bridge::subjects::{SubjectError, ensure_subject, register_regardless};
+use binlog_bridge::subjects::{SubjectError, ensure_subject, find_subject, register_regardless};
 
 /// A schema registry, with a subject that is this test's own.
 pub(crate) trait Catalog {
@@ -35,6 +35,7 @@ hold_against_both_halves!(
         without_a_level_anything_is_registered,
         what_is_registered_regardless_is_the_newest_and_the_level_stays,
         a_text_that_is_no_schema_is_invalid,
+        what_is_looked_up_is_found_in_whatever_version_and_never_registered,
     ]
 );
 
@@ -227,4 +228,27 @@ async fn a_text_that_is_no_schema_is_invalid<C: Catalog>(catalog: &mut C) {
     let error = registry.register(&subject, r#"{"type":"nonsense"}"#).await;
     assert_eq!(error.unwrap_err().kind, RegistryErrorKind::Invalid);
     assert_eq!(registry.latest(&subject).await.unwrap(), None);
+}
+
+async fn what_is_looked_up_is_found_in_whatever_version_and_never_registered<C: Catalog>(
+    catalog: &mut C,
+) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    let (old, new, other) = (
+        record(&[ID]),
+        record(&[ID, NAME_WITH_DEFAULT]),
+        record(&[NAME_WITH_DEFAULT]),
+    );
+    let missing = Err(SubjectError::NotRegistered {
+        subject: subject.clone(),
+    });
+    assert_eq!(find_subject(registry, &subject, &old).await, missing);
+    assert_eq!(registry.latest(&subject).await.unwrap(), None);
+    let first = registry.register(&subject, &old).await.unwrap();
+    let second = registry.register(&subject, &new).await.unwrap();
+    assert_eq!(find_subject(registry, &subject, &old).await, Ok(first));
+    assert_eq!(find_subject(registry, &subject, &new).await, Ok(second));
+    assert_eq!(find_subject(registry, &subject, &other).await, missing);
+    assert_eq!(latest(registry, &subject).await, (second, new));
+    assert_eq!(level(registry, &subject).await, None);
 }

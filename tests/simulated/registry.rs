@@ -213,6 +213,15 @@ impl Registry for SimRegistry {
         answer.map_err(|kind| error(operation, kind))
     }
 
+    async fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
+        let work = |inner: &mut Inner| {
+            let mut versions = inner.subjects.get(subject).into_iter().flatten();
+            let same = versions.find(|version| version.schema == schema);
+            same.map(|version| version.id)
+        };
+        self.request("lookup", work).await
+    }
+
     async fn compatibility(&self, subject: &str) -> Result<Option<String>, RegistryError> {
         self.request("compatibility", |inner| inner.levels.get(subject).cloned())
             .await

@@ -13,7 +13,9 @@ use binlog_bridge_core::state::checkpoint_key;
 use serde_json::Value;
 
 use crate::gaps::Asked;
-use crate::published::{Event, Reader, TransactionMark, key, schema_change, transaction_mark};
+use crate::published::{
+    Event, Heartbeat, Reader, TransactionMark, heartbeat, key, schema_change, transaction_mark,
+};
 use binlog_bridge_tests::simulated::broker::Transaction;
 use binlog_bridge_tests::simulated::registry::SimRegistry;
 use binlog_bridge_tests::simulated::server::{Server, SourceTransaction};
@@ -56,6 +58,8 @@ pub struct Checker {
     known: BTreeSet<usize>,
     pub commits: u64,
     pub splits: u64,
+    /// Heartbeats that were published.
+    pub heartbeats: i64,
     /// What the last command was asked for.
     pub asked: Option<Asked>,
     /// Moves to another place.
@@ -81,6 +85,7 @@ struct Committed {
     marks: VecDeque<TransactionMark>,
     /// Statements that changed the schema.
     statements: VecDeque<String>,
+    heartbeats: Vec<Heartbeat>,
     definitions: BTreeMap<String, Vec<Columns>>,
     bytes: u64,
 }
@@ -112,6 +117,7 @@ impl Checker {
             known: BTreeSet::new(),
             commits: 0,
             splits: 0,
+            heartbeats: 0,
             asked: None,
             gaps: 0,
             left_out: 0,
@@ -145,7 +151,9 @@ impl Checker {
     fn look_at(&mut self, transaction: &Transaction) -> Result<(), String> {
         let mut found = self.collect(transaction)?;
         let Some(last) = found.checkpoints.last() else {
-            let is_empty = found.marks.is_empty() && found.statements.is_empty();
+            let is_empty = found.marks.is_empty()
+                && found.statements.is_empty()
+                && found.heartbeats.is_empty();
             return match (found.published.is_empty(), is_empty) {
                 (true, true) => self.define(found),
                 _ => Err("it has rows, but no checkpoint".to_owned()),
@@ -154,6 +162,7 @@ impl Checker {
         let position: Position =
             serde_json::from_value(last["position"].clone()).map_err(|error| error.to_string())?;
         let last = last.clone();
+        self.beat(&found, &last, &position)?;
         let server = Arc::clone(&self.server);
         let mut server = server.lock().unwrap_or_else(PoisonError::into_inner);
         if found.marks.front().is_some_and(|mark| mark.status == "GAP") {
@@ -182,6 +191,32 @@ impl Checker {
         self.checkpoint = last;
         self.nothing_left(&found)?;
         self.define(found)
+    }
+
+    /// One at most, which is the next, and tells of the place of its checkpoint.
+    fn beat(
+        &mut self,
+        found: &Committed,
+        checkpoint: &Value,
+        position: &Position,
+    ) -> Result<(), String> {
+        self.heartbeats +=
+            i64::try_from(found.heartbeats.len()).map_err(|error| error.to_string())?;
+        if checkpoint["heartbeats"].as_i64().unwrap_or(0) != self.heartbeats {
+            return Err(format!(
+                "the checkpoint is not after heartbeat {}",
+                self.heartbeats
+            ));
+        }
+        let expected = Heartbeat {
+            position: position.clone(),
+            number: self.heartbeats,
+        };
+        match &*found.heartbeats {
+            [] => Ok(()),
+            [found] if *found == expected => Ok(()),
+            found => Err(format!("{found:?} instead of {expected:?}")),
+        }
     }
 
     fn nothing_left(&self, found: &Committed) -> Result<(), String> {
@@ -243,6 +278,10 @@ impl Checker {
         }
         if *topic == format!("{}.schema-changes", self.task) {
             into.statements.push_back(schema_change(value)?);
+            return Ok(());
+        }
+        if *topic == format!("{}.heartbeats", self.task) {
+            into.heartbeats.push(heartbeat(value)?);
             return Ok(());
         }
         let name = topic.rsplit('.').next().unwrap_or_default();

@@ -104,6 +104,10 @@ fn draw_world(random: &mut Random) -> World {
     let limits = &mut world.task.limits;
     limits.batch_bytes_max = usize::try_from(random.below(200..3_000)).unwrap();
     limits.commit_interval_min = Duration::from_millis(random.one_of(&[0, 0, 30]));
+    // Not drawn: what a seed tells stays the same.
+    if limits.batch_bytes_max.is_multiple_of(3) {
+        world.task.heartbeat_interval = Some(Duration::from_millis(700));
+    }
     world.task.start = match random.one_of(&[true, false]) {
         true => Start::Latest,
         false => Start::Earliest,

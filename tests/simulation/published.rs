@@ -116,6 +116,26 @@ pub fn schema_change(value: &[u8]) -> Result<String, String> {
     optional(input, text)?.ok_or_else(|| "a statement without its text".to_owned())
 }
 
+/// A record of the heartbeats topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub position: Position,
+    pub number: i64,
+}
+
+pub fn heartbeat(value: &[u8]) -> Result<Heartbeat, String> {
+    let (_, mut rest) = split_header(value)?;
+    let input = &mut rest;
+    let at = place(input)?;
+    let position = position(at, optional(input, text)?)?;
+    let _source_ts_ms = optional(input, long)?;
+    let number = long(input)?;
+    match input.is_empty() {
+        true => Ok(Heartbeat { position, number }),
+        false => Err("bytes follow a heartbeat".to_owned()),
+    }
+}
+
 pub fn transaction_mark(value: &[u8]) -> Result<TransactionMark, String> {
     let (_, mut rest) = split_header(value)?;
     let input = &mut rest;

@@ -234,6 +234,7 @@ fn task() -> Task {
         tombstones: false,
         data_updates: true,
         schema_updates: true,
+        heartbeat_interval: None,
         rules: Default::default(),
         limits: Limits {
             batch_bytes_max: 2_000,

@@ -111,11 +111,11 @@ pub struct TablePattern {
 }
 
 impl TablePattern {
-    fn matches(&self, name: &TableName) -> bool {
+    pub(crate) fn matches(&self, name: &TableName) -> bool {
         self.database.matches(&name.database) && self.table.matches(&name.table)
     }
 
-    fn in_lower_case(&self) -> Self {
+    pub(crate) fn in_lower_case(&self) -> Self {
         Self {
             database: self.database.in_lower_case(),
             table: self.table.in_lower_case(),

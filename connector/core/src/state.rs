@@ -30,6 +30,9 @@ pub struct Checkpoint {
     pub selection: String,
     /// Commit time of the last source transaction before the position, in milliseconds since 1970.
     pub source_ts_ms: Option<i64>,
+    /// How many heartbeats were published.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub heartbeats: u64,
 }
 
 /// The identity of a source.
@@ -144,9 +147,8 @@ pub struct TableState {
     pub topic_version: u32,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// What statements have made of a table by the checkpoint, whether rows of it were published or not.
@@ -378,6 +380,7 @@ mod tests {
             },
             selection: "0123456789abcdef".into(),
             source_ts_ms: Some(-1),
+            heartbeats: 0,
         }
     }
 
@@ -442,6 +445,7 @@ mod tests {
                 name: TableName::new("a.b", "c\"d"),
                 columns,
                 primary_key: vec![1, 0],
+                message_key: Vec::new(),
                 packing: String::new(),
             },
             holds_from: at(),

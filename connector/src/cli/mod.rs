@@ -6,6 +6,7 @@ mod logs;
 mod offsets;
 pub mod render;
 mod run;
+mod schemas;
 mod tail;
 mod watch;
 
@@ -45,6 +46,15 @@ enum Command {
         after_help = "Example: binlog-bridge tail --config shop.yaml --no-follow shop.shop.orders"
     )]
     Tail(tail::Arguments),
+    /// Print the schemas that the registry must have, one JSON object in a line
+    #[command(
+        after_help = "For a registry in which only others register (registry.auto_register: false). Each line can be \
+        posted to /subjects/SUBJECT/versions as it is.\n\nExample: binlog-bridge schemas --config shop.yaml"
+    )]
+    Schemas {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Print the rows of binlog files as JSON lines, without any server
     #[command(
         after_help = "The binlog must have been written with binlog_row_metadata=FULL.\n\nExample: binlog-bridge decode binlog.000007"
@@ -147,6 +157,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 OffsetsCommand::Set(arguments) => offsets::set(&arguments).await,
             },
             Command::Tail(arguments) => tail::tail(&arguments).await,
+            Command::Schemas { config } => schemas::schemas(&config).await,
             Command::Decode(arguments) => decode::decode(&arguments),
             Command::Demo(arguments) => Box::pin(demo::demo(&arguments)).await,
         }

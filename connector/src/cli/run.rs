@@ -157,6 +157,7 @@ pub(super) fn task(config: &Config) -> Task {
         tombstones: config.tombstones,
         data_updates: config.data_updates,
         schema_updates: config.schema_updates,
+        heartbeat_interval: config.heartbeat_interval,
         rules: config.rules.clone(),
         limits: config.limits,
         lookahead_entries_max: config.lookahead_entries_max,

@@ -1,6 +1,7 @@
 //! The configuration: read from YAML ([`raw`]), checked, and turned into what the program uses.
 
 mod columns;
+mod events;
 pub mod raw;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::selection::{Pattern, Selection, TableName, TablePattern};
 
 use self::columns::columns;
+use self::events::{heartbeat_interval, keys};
 use self::raw::{RawClientValue, RawConfig, RawStart, RawStartWord, RawTlsMode};
 use crate::catalog::TableRules;
 use crate::pipeline::Limits;
@@ -22,6 +24,7 @@ use crate::sink::topics::{TableTopic, TopicSettings};
 use crate::source::client::{SourceSettings, TlsMode, TlsSettings};
 use crate::source::mysql::DumpSettings;
 use crate::start::Start;
+use crate::subjects::Incompatible;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub struct Config {
     pub data_updates: bool,
     /// Whether statements that change the schema are.
     pub schema_updates: bool,
+    /// Time between heartbeats; `None` for none.
+    pub heartbeat_interval: Option<Duration>,
     /// How tables are published.
     pub rules: TableRules,
     /// Kafka.
@@ -147,10 +152,13 @@ impl Config {
             tombstones: raw.events.tombstones,
             data_updates: raw.events.data_updates,
             schema_updates: raw.events.schema_updates,
+            heartbeat_interval: heartbeat_interval(raw.events.heartbeat_interval_ms)?,
             rules: TableRules {
                 types: raw.events.types,
                 columns: columns(&raw, environment)?,
+                keys: keys(&raw.events.message_key)?,
                 incompatible: raw.registry.incompatible,
+                only_looks_up: only_looks_up(&raw.registry)?,
             },
             dump: dump(&raw, environment)?,
             kafka: kafka(&raw, environment)?,
@@ -227,6 +235,17 @@ fn limits(raw: &RawConfig) -> Result<Limits, ConfigError> {
         transaction_bytes_max: at_least_a_batch(limits)?,
         transaction_time_max: milliseconds(limits.transaction_timeout_ms / 2),
     })
+}
+
+/// What is never registered cannot be registered in another way.
+fn only_looks_up(registry: &raw::RawRegistry) -> Result<bool, ConfigError> {
+    if !registry.auto_register && registry.incompatible != Incompatible::Halt {
+        return Err(wrong(
+            "registry.incompatible",
+            "is about schemas that are registered, and registry.auto_register is false",
+        ));
+    }
+    Ok(!registry.auto_register)
 }
 
 fn milliseconds(value: u32) -> Duration {

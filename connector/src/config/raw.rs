@@ -200,6 +200,10 @@ pub struct RawEvents {
     /// accounts never are; default false.
     #[serde(default)]
     pub schema_updates: bool,
+    /// Time in milliseconds after which a record is published to `<task>.heartbeats` that says how far the stream is, though
+    /// nothing selected has changed; default 0: none.
+    #[serde(default)]
+    pub heartbeat_interval_ms: u32,
     /// Types in the place of the usual ones: `bigint_unsigned` (`decimal`, or `long`, which halts on larger numbers),
     /// `tinyint1` (`int`, or `boolean`, which halts on others than 0 and 1), `invalid_text` (`halt`, or `replace` with
     /// U+FFFD), `key_dates` (`logical`, which halts on zero and impossible dates, or `string`).
@@ -209,10 +213,25 @@ pub struct RawEvents {
     /// `<task>.schema-changes` are as they were written.
     #[serde(default)]
     pub columns: Vec<RawColumnRule>,
+    /// Columns that make the keys of records in the place of the primary key, and by them choose the partition. The first
+    /// rule that names a table counts.
+    #[serde(default)]
+    pub message_key: Vec<RawKeyRule>,
     /// What is put in front of each value that is hashed; or `hash_salt_file`, or `BINLOG_BRIDGE_EVENTS__HASH_SALT`.
     pub hash_salt: Option<Secret>,
     /// A file with that secret.
     pub hash_salt_file: Option<PathBuf>,
+}
+
+/// A rule of `events.message_key`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawKeyRule {
+    /// Tables, as `database.table`; `*` stands for any characters and `?` for one.
+    pub tables: Vec<String>,
+    /// Columns of each of them, in the key's order. An update that changes one of them is a delete of the old key and a create
+    /// of the new one. The server must write whole images (`binlog_row_image=FULL`) unless they are of the primary key.
+    pub columns: Vec<String>,
 }
 
 /// A rule of `events.columns`.
@@ -248,8 +267,10 @@ impl Default for RawEvents {
             tombstones: false,
             data_updates: true,
             schema_updates: false,
+            heartbeat_interval_ms: 0,
             types: TypeOptions::default(),
             columns: Vec::new(),
+            message_key: Vec::new(),
             hash_salt: None,
             hash_salt_file: None,
         }
@@ -342,6 +363,10 @@ pub struct RawRegistry {
     /// How long a request may take, in milliseconds; default 10000.
     #[serde(default = "connect_timeout_ms")]
     pub timeout_ms: u32,
+    /// Whether schemas are registered; default true. If false they are only looked up: a table whose schema the registry
+    /// does not have stops the task before the first row of it. `binlog-bridge schemas` prints what to register.
+    #[serde(default = "yes")]
+    pub auto_register: bool,
     /// What is done if readers of a table's new schema could not read its old events: `halt` (default), before the first row
     /// of it; `new_version`: it is registered all the same, with the subject's check off meanwhile; `new_topic`: the table goes
     /// on in another topic, `<topic>.v2`, `.v3` and so on.

@@ -92,6 +92,7 @@ fn catalog(error: &CatalogError) -> &'static str {
         CatalogError::Subject(SubjectError::Registry(_)) => "registry",
         CatalogError::Subject(SubjectError::Incompatible { .. }) => "schema-incompatible",
         CatalogError::Subject(SubjectError::Unreadable { .. }) => "subject-unreadable",
+        CatalogError::Subject(SubjectError::NotRegistered { .. }) => "schema-not-registered",
         CatalogError::Subject(SubjectError::OtherSchema { .. }) => "schema-id-wrong",
         CatalogError::Definition(_) => "definition-unproven",
         CatalogError::Plan(_) | CatalogError::Schema { .. } => "schema-impossible",

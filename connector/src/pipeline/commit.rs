@@ -6,6 +6,7 @@ use binlog_bridge_core::encode::Batch;
 use binlog_bridge_core::state::{self, Split, TransactionIdentity};
 use tokio::time::Instant;
 
+use super::heartbeats::Heartbeats;
 use super::{MIXED_ENGINES_REMEDY, Pipeline};
 use crate::error::Error;
 use crate::registry::Registry;
@@ -65,7 +66,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             return self.hand_over_part();
         }
         if self.is_due() {
-            self.commit();
+            self.commit()?;
         }
         Ok(())
     }
@@ -110,18 +111,20 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             self.metrics.split();
             self.checkpoint.split = Some(split);
         }
-        self.commit();
-        Ok(())
+        self.commit()
     }
 
     /// Commits the batch with the checkpoint after it.
-    fn commit(&mut self) {
+    fn commit(&mut self) -> Result<(), Error> {
         self.checkpoint.position = self.decoder.position().clone();
         self.checkpoint.skip_rows = self.checkpoint.split.as_ref().map_or(0, Split::rows);
         let last = self.decoder.last_complete();
         if let Some(identity) = TransactionIdentity::of(last) {
             self.checkpoint.source_ts_ms = Some(last.commit_time_us.div_euclid(1000));
             self.checkpoint.lineage.last = Some(identity);
+        }
+        if let Some(heartbeats) = &mut self.heartbeats {
+            heartbeats.beat(Instant::now(), &mut self.checkpoint, &mut self.batch)?;
         }
         let value = serde_json::to_vec(&self.checkpoint).expect("a checkpoint is plain JSON");
         let mark = Mark {
@@ -133,6 +136,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         self.metrics.checkpoint(&self.checkpoint);
         let batch = self.next_batch();
         self.sink.commit(batch, mark);
+        Ok(())
     }
 
     /// The batch that was filled; an empty one takes its place.
@@ -142,7 +146,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
 
     fn is_due(&self) -> bool {
         let is_ready = self.sink.has_open_transaction() || !self.batch.is_empty();
-        (is_ready || self.has_moved()) && Instant::now() >= self.due_at()
+        let has_something = is_ready || self.has_moved() || self.beats_at().is_some();
+        has_something && Instant::now() >= self.due_at()
     }
 
     /// Only what nobody else will wake the loop for.
@@ -153,7 +158,12 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         if self.decoder.in_transaction() {
             return self.sink.has_open_transaction() && self.can_end();
         }
-        !self.batch.is_empty() || self.has_moved()
+        !self.batch.is_empty() || self.has_moved() || self.beats_at().is_some()
+    }
+
+    /// When a heartbeat is to be committed though nothing else is.
+    fn beats_at(&self) -> Option<Instant> {
+        self.heartbeats.as_ref().and_then(Heartbeats::due_at)
     }
 
     /// True if there is something that is not handed over yet.
@@ -174,7 +184,12 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         } else if !self.batch.is_empty() {
             self.last_commit + self.limits.commit_interval_min
         } else {
-            self.last_commit + self.limits.checkpoint_interval
+            let moved_at = self.last_commit + self.limits.checkpoint_interval;
+            match self.beats_at() {
+                Some(beats_at) if self.has_moved() => beats_at.min(moved_at),
+                Some(beats_at) => beats_at,
+                None => moved_at,
+            }
         }
     }
 
@@ -182,7 +197,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     pub(super) async fn finish(&mut self) -> Result<(), Error> {
         self.sink.idle().await?;
         if !self.decoder.in_transaction() && (self.has_moved() || !self.batch.is_empty()) {
-            self.commit();
+            self.commit()?;
         }
         self.sink.idle().await?.abandon().await;
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use binlog_bridge_core::avro::TopicNames;
 use binlog_bridge_core::decode::{DeadTransaction, Decoder, Joiner};
-use binlog_bridge_core::encode::{Batch, Encoder, TransactionsTopic};
+use binlog_bridge_core::encode::{Batch, Encoder, TopicPartition, TransactionsTopic};
 use binlog_bridge_core::schema::{Tables, Tracker};
 use binlog_bridge_core::selection::Selection;
 use binlog_bridge_core::state::{self, Checkpoint, Split, State};
@@ -21,7 +21,9 @@ use crate::health::Health;
 use crate::lineage::{find_split, verify};
 use crate::metrics::Metrics;
 use crate::modify::Modifications;
-use crate::pipeline::{Pipeline, SchemaChanges, forget_unselected, refuse_shared_topics, tracker};
+use crate::pipeline::{
+    Heartbeats, Pipeline, SchemaChanges, forget_unselected, refuse_shared_topics, tracker,
+};
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::sink::log::{Log, TopicDescription};
@@ -275,15 +277,10 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let mut batch = Batch::default();
         let transactor = sink.idle().await?;
         let target = transactor.state_target().clone();
-        let transactions = catalog
-            .transactions(task.transactions, transactor, (&target, &mut batch))
+        let into = (&target, &mut batch);
+        let own = self
+            .own_topics(&mut catalog, transactor, into, (&selection, survey))
             .await?;
-        let mut schema_changes = None;
-        if task.schema_updates {
-            let into = (&target, &mut batch);
-            let topic = catalog.schema_changes(transactor, into).await?;
-            schema_changes = Some(SchemaChanges::new(topic, &selection, survey));
-        }
         if is_new || is_of_another_selection(state, &checkpoint) {
             push_json(&mut batch, &target, &state::checkpoint_key(), &checkpoint)?;
         }
@@ -313,8 +310,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             first,
             catalog,
             dead,
-            transactions,
-            schema_changes,
+            own,
             tracker: tracker(survey, &selection, state, &checkpoint.lineage),
             checkpoint,
             selection: published(selection, task),
@@ -329,6 +325,37 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
 }
 
 impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
+    /// Makes the topics that belong to no table.
+    async fn own_topics(
+        &self,
+        catalog: &mut Catalog<R>,
+        transactor: &mut Transactor<L>,
+        (target, batch): (&TopicPartition, &mut Batch),
+        (selection, survey): (&Selection, &Survey),
+    ) -> Result<OwnTopics, Error> {
+        let task = self.task;
+        let into = (target, &mut *batch);
+        let transactions = catalog
+            .transactions(task.transactions, transactor, into)
+            .await?;
+        let mut schema_changes = None;
+        if task.schema_updates {
+            let into = (target, &mut *batch);
+            let topic = catalog.schema_changes(transactor, into).await?;
+            schema_changes = Some(SchemaChanges::new(topic, selection, survey));
+        }
+        let mut heartbeats = None;
+        if let Some(interval) = task.heartbeat_interval {
+            let topic = catalog.heartbeats(transactor, (target, batch)).await?;
+            heartbeats = Some(Heartbeats::new(&task.name, topic, interval));
+        }
+        Ok(OwnTopics {
+            transactions,
+            schema_changes,
+            heartbeats,
+        })
+    }
+
     /// Source transactions that are dropped: those that were found before, and those before one that is published in
     /// part. That one itself is not dropped, whatever became of it: consumers have seen of it.
     async fn dead_transactions(
@@ -359,6 +386,13 @@ async fn asked_before_open(shutdown: &Shutdown, health: &Health) {
     }
 }
 
+/// The topics that belong to no table.
+struct OwnTopics {
+    transactions: TransactionsTopic,
+    schema_changes: Option<SchemaChanges>,
+    heartbeats: Option<Heartbeats>,
+}
+
 /// What a run needs beside its sink.
 struct Parts<D, R> {
     dump: D,
@@ -368,9 +402,8 @@ struct Parts<D, R> {
     checkpoint: Checkpoint,
     /// Source transactions that have no end, as far as that is known.
     dead: Vec<DeadTransaction>,
-    transactions: TransactionsTopic,
+    own: OwnTopics,
     tracker: Option<Tracker>,
-    schema_changes: Option<SchemaChanges>,
     /// The tables whose rows are published.
     selection: Selection,
     has_lower_case_names: bool,
@@ -383,7 +416,11 @@ impl<D: Dump, R: Registry> Parts<D, R> {
         run.metrics.unused_partitions(0);
         let decoder = Decoder::new(self.checkpoint.position.clone());
         let event_bytes_max = 2 * limits.record_bytes_max + EVENT_OVERHEAD_BYTES;
-        let encoder = Encoder::new(&run.task.name, limits.record_bytes_max, self.transactions);
+        let encoder = Encoder::new(
+            &run.task.name,
+            limits.record_bytes_max,
+            self.own.transactions,
+        );
         Pipeline {
             dump: self.dump,
             sink,
@@ -396,7 +433,8 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             has_lower_case_names: self.has_lower_case_names,
             catalog: self.catalog,
             tracker: self.tracker,
-            schema_changes: self.schema_changes,
+            schema_changes: self.own.schema_changes,
+            heartbeats: self.own.heartbeats,
             definitions: Definitions::new(
                 (run.connections.look_ahead)(),
                 self.server,

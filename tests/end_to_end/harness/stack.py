@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pymysql
@@ -118,13 +118,18 @@ class Stack:
         return self.variable("gtid_mode") == "ON"
 
     @contextmanager
-    def metadata(self, value: str) -> Iterator[None]:
-        """What table maps have: `binlog_row_metadata`. Afterwards it is FULL again."""
-        self.sql(f"SET GLOBAL binlog_row_metadata = {value}")
+    def set_global(self, name: str, value: str) -> Iterator[None]:
+        """A setting of MySQL, for connections that are made now. Afterwards it is what it was."""
+        before = self.variable(name)
+        self.sql(f"SET GLOBAL {name} = %s", value)
         try:
             yield
         finally:
-            self.sql("SET GLOBAL binlog_row_metadata = FULL")
+            self.sql(f"SET GLOBAL {name} = %s", before)
+
+    def metadata(self, value: str) -> AbstractContextManager[None]:
+        """What table maps have: `binlog_row_metadata`."""
+        return self.set_global("binlog_row_metadata", value)
 
     def binlog_end(self) -> tuple[str, int]:
         row = self.sql("SHOW MASTER STATUS")[0]

@@ -164,7 +164,7 @@ impl Stream {
     fn table_map(&mut self, event: &TableMapEvent<'_>) -> bool {
         let definition = match self.tables.table_map(event) {
             Ok(Lookup::Ready | Lookup::Helper(_)) => return true,
-            Ok(Lookup::New(definition)) => definition.shown(&self.types, &[]).ok(),
+            Ok(Lookup::New(definition)) => definition.shown(&self.types, &[], &[]).ok(),
             Ok(Lookup::Unnamed) | Err(_) => return false,
         };
         let Some(definition) = definition else {

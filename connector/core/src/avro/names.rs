@@ -82,6 +82,12 @@ impl TopicNames {
         format!("{}.schema-changes", self.task)
     }
 
+    /// The topic of heartbeats.
+    #[must_use]
+    pub fn heartbeats(&self) -> String {
+        format!("{}.heartbeats", self.task)
+    }
+
     /// The topic of the task's state.
     #[must_use]
     pub fn state(&self) -> String {

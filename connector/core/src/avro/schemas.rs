@@ -17,19 +17,31 @@ pub const SCHEMA_CHANGES_KEY: &str = include_str!("../../../../schemas/schema-ch
 pub const SCHEMA_CHANGES_VALUE: &str =
     include_str!("../../../../schemas/schema-changes-value.avsc");
 
+/// Key of `<task>.heartbeats`.
+pub const HEARTBEATS_KEY: &str = include_str!("../../../../schemas/heartbeats-key.avsc");
+/// Value of `<task>.heartbeats`.
+pub const HEARTBEATS_VALUE: &str = include_str!("../../../../schemas/heartbeats-value.avsc");
+
 const SOURCE: &str = include_str!("../../../../schemas/source.avsc");
 const TRANSACTION_BLOCK: &str = include_str!("../../../../schemas/transaction-block.avsc");
 
 /// The schema of a table's keys: bare, so that a change which does not touch the key keeps its id. `None`
-/// without a primary key.
+/// if records have none.
 #[must_use]
 pub fn key_schema(names: &SchemaNames, definition: &TableDefinition) -> Option<Value> {
-    if definition.primary_key.is_empty() {
+    if definition.key().is_empty() {
         return None;
     }
     let mut fields: Vec<Value> = definition
         .key_columns()
-        .map(|column| json!({"name": field_name(&column.name), "type": column.column_type.avro()}))
+        .map(|column| {
+            let avro = column.column_type.avro();
+            let avro = match column.nullable {
+                true => json!(["null", avro]),
+                false => avro,
+            };
+            json!({"name": field_name(&column.name), "type": avro})
+        })
         .collect();
     name_again(&mut fields);
     Some(json!({
@@ -178,7 +190,7 @@ impl Branches {
     }
 }
 
-/// The field of a column, by its index. Columns of the key are in every image.
+/// The field of a column, by its index. Columns of a key are in every image.
 pub(crate) fn branches(definition: &TableDefinition, index: usize, is_widened: bool) -> Branches {
     let column = definition.columns.get(index);
     let may_be_null =
@@ -189,7 +201,10 @@ pub(crate) fn branches(definition: &TableDefinition, index: usize, is_widened: b
         Branches::NullLast
     } else if may_be_null {
         Branches::NullFirst
-    } else if is_widened && !definition.primary_key.contains(&index) {
+    } else if is_widened
+        && !definition.primary_key.contains(&index)
+        && !definition.message_key.contains(&index)
+    {
         Branches::NullLast
     } else {
         Branches::None

@@ -6,6 +6,7 @@
 mod batch;
 mod envelope;
 mod error;
+mod heartbeat;
 mod partition;
 mod plan;
 mod schema_change;
@@ -14,6 +15,7 @@ mod transaction;
 pub use batch::{Arena, ArenaFull, Batch, KeyAndValue, Record, TopicPartition};
 pub use envelope::{Encoder, RowsSource};
 pub use error::{EncodeError, EncodeErrorKind};
+pub use heartbeat::HeartbeatsTopic;
 pub use partition::partition_of;
 pub use plan::{Destination, PlanError, TablePlan};
 pub use schema_change::{ChangeRecord, ChangeSource, SchemaChangesTopic, TableChange};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::batch::TopicPartition;
 use super::error::EncodeErrorKind;
 use super::partition::partition_of;
+use crate::avro::binary::{BRANCH_0, BRANCH_1};
 use crate::avro::{Branches, branches, field_name};
 use crate::decode::RowsEvent;
 use crate::input::Input;
@@ -21,7 +22,7 @@ pub struct Destination {
     pub topic: String,
     /// Partitions in use; the recorded number, not what the cluster has.
     pub partitions: i32,
-    /// Registry id of the key's schema; `None` without a primary key.
+    /// Registry id of the key's schema; `None` if records have no key.
     pub key_schema_id: Option<u32>,
     /// Registry id of the value's schema.
     pub value_schema_id: u32,
@@ -32,7 +33,10 @@ pub struct Destination {
 pub struct TablePlan {
     pub(super) name: TableName,
     steps: Vec<Step>,
-    key_columns: usize,
+    /// Of each column of the key, in its order: whether it may be null.
+    key: Vec<bool>,
+    /// Columns of which a row's place is noted: those of the key, and those of the primary key that are not of it.
+    slots: usize,
     json_columns: usize,
     is_widened: bool,
     pub(super) key_schema_id: Option<u32>,
@@ -46,8 +50,9 @@ struct Step {
     column_type: ColumnType,
     branches: Branches,
     nullable: bool,
-    /// The column's place in the key.
-    key_slot: Option<usize>,
+    /// Where the place of the column is noted. It is in every image: in the after image that lacks it, it has not changed.
+    slot: Option<usize>,
+    is_key: bool,
     /// It is read, and not published.
     is_left_out: bool,
 }
@@ -66,11 +71,22 @@ pub struct PlanError {
     pub field: String,
 }
 
+/// Where the Avro bytes of a column lie in a value.
+#[derive(Debug, Clone, Copy, Default)]
+enum Span {
+    /// It is not in the image.
+    #[default]
+    Absent,
+    Null,
+    /// From and to, without the branch.
+    Value(usize, usize),
+}
+
 /// Where the Avro bytes of key columns lie in a value, which columns are invalid, which are not in the image, and where
 /// documents are packed; kept between rows.
 #[derive(Debug, Default)]
 pub(super) struct ImageNotes {
-    key_spans: Vec<(usize, usize)>,
+    spans: Vec<Span>,
     invalid: Vec<usize>,
     unset: Vec<usize>,
     /// Column, and the place of its document in the event.
@@ -106,6 +122,10 @@ impl TablePlan {
         to: &Destination,
     ) -> Result<Self, PlanError> {
         Self::check_names(definition)?;
+        let key = definition.key();
+        let primary = definition.primary_key.iter();
+        let carried = primary.filter(|index| !key.contains(index));
+        let slots: Vec<usize> = key.iter().chain(carried).copied().collect();
         let steps = definition
             .columns
             .iter()
@@ -115,7 +135,8 @@ impl TablePlan {
                 column_type: column.column_type.clone(),
                 branches: branches(definition, index, is_widened),
                 nullable: column.nullable,
-                key_slot: definition.primary_key.iter().position(|key| *key == index),
+                slot: slots.iter().position(|slot| *slot == index),
+                is_key: key.contains(&index),
                 is_left_out: column.column_type.is_left_out(),
             })
             .collect();
@@ -129,7 +150,10 @@ impl TablePlan {
         Ok(Self {
             name: definition.name.clone(),
             steps,
-            key_columns: definition.primary_key.len(),
+            key: (definition.key_columns())
+                .map(|column| column.nullable)
+                .collect(),
+            slots: slots.len(),
             json_columns: (definition.columns.iter())
                 .filter(|column| column.column_type.is_document())
                 .count(),
@@ -224,8 +248,8 @@ impl TablePlan {
     ) -> Result<(), EncodeErrorKind> {
         notes.invalid.clear();
         notes.unset.clear();
-        notes.key_spans.clear();
-        notes.key_spans.resize(self.key_columns, (0, 0));
+        notes.spans.clear();
+        notes.spans.resize(self.slots, Span::Absent);
         notes.documents.clear();
         let mut changed = match before {
             Some(_) if image.has_changes => self.changed_documents(input)?,
@@ -257,6 +281,7 @@ impl TablePlan {
             if is_null {
                 step.write_null(out)?;
                 step.take_back(branch, out);
+                step.note(Span::Null, notes);
                 continue;
             }
             out.extend(step.branches.value());
@@ -275,9 +300,11 @@ impl TablePlan {
                 out.truncate(branch);
                 out.extend(step.branches.null());
                 notes.invalid.push(index);
+                step.note(Span::Null, notes);
+            } else {
+                step.note(Span::Value(start, out.len()), notes);
             }
             step.take_back(branch, out);
-            step.note_key(start, out.len(), notes);
         }
         Ok(())
     }
@@ -300,11 +327,17 @@ impl TablePlan {
         }
     }
 
-    /// Gathers the key (without header) of the image that was copied last. Key fields are never unions, so
-    /// that their bytes are those in the value.
+    /// Gathers the key (without header) of the image that was copied last. The fields are those of the value, but for what
+    /// stands before them: only a column that may be null is a union, `["null", type]`.
     pub(super) fn copy_key(&self, value: &[u8], notes: &ImageNotes, key: &mut Vec<u8>) {
-        for (start, end) in &notes.key_spans {
-            key.extend_from_slice(value.get(*start..*end).unwrap_or_default());
+        for (may_be_null, span) in self.key.iter().zip(&notes.spans) {
+            match span {
+                Span::Value(start, end) => {
+                    key.extend(may_be_null.then_some(BRANCH_1));
+                    key.extend_from_slice(value.get(*start..*end).unwrap_or_default());
+                }
+                Span::Null | Span::Absent => key.extend(may_be_null.then_some(BRANCH_0)),
+            }
         }
     }
 
@@ -387,7 +420,7 @@ impl Step {
 
     fn write_null(&self, out: &mut Vec<u8>) -> Result<(), EncodeErrorKind> {
         let column = || self.column.clone();
-        if self.key_slot.is_some() {
+        if self.slot.is_some() && !self.nullable {
             return Err(EncodeErrorKind::NullKey { column: column() });
         }
         if !self.nullable {
@@ -423,22 +456,26 @@ impl Step {
         out: &mut Vec<u8>,
         notes: &mut ImageNotes,
     ) -> Result<(), EncodeErrorKind> {
-        let Some(slot) = self.key_slot else {
+        let Some(slot) = self.slot else {
             out.extend(self.branches.null());
             notes.unset.push(index);
             return Ok(());
         };
-        let known = before.and_then(|before| before.key_spans.get(slot));
+        let known = before.and_then(|before| before.spans.get(slot));
         match known {
-            Some((start, end)) if start < end => {
-                // The span is what the key takes: the value without its branch.
+            Some(Span::Value(start, end)) => {
                 out.extend(self.branches.value());
                 let place = out.len();
                 out.extend_from_within(*start..*end);
-                self.note_key(place, out.len(), notes);
+                self.note(Span::Value(place, out.len()), notes);
                 Ok(())
             }
-            Some(_) | None => Err(EncodeErrorKind::KeyNotInImage {
+            Some(Span::Null) => {
+                out.extend(self.branches.null());
+                self.note(Span::Null, notes);
+                Ok(())
+            }
+            Some(Span::Absent) | None => Err(EncodeErrorKind::KeyNotInImage {
                 column: self.column.clone(),
             }),
         }
@@ -450,7 +487,7 @@ impl Step {
         let column = || self.column.clone();
         match copied {
             Ok(Written::Value) => Ok(false),
-            Ok(Written::Invalid) if self.key_slot.is_some() => {
+            Ok(Written::Invalid) if self.is_key => {
                 Err(EncodeErrorKind::InvalidKey { column: column() })
             }
             Ok(Written::Invalid) => Ok(true),
@@ -463,10 +500,10 @@ impl Step {
 
     /// Keeps the place of a value of the key.
     #[inline]
-    fn note_key(&self, start: usize, end: usize, notes: &mut ImageNotes) {
-        let span = self.key_slot.and_then(|slot| notes.key_spans.get_mut(slot));
-        if let Some(span) = span {
-            *span = (start, end);
+    fn note(&self, span: Span, notes: &mut ImageNotes) {
+        let place = self.slot.and_then(|slot| notes.spans.get_mut(slot));
+        if let Some(place) = place {
+            *place = span;
         }
     }
 }

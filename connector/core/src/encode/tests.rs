@@ -2,6 +2,7 @@
 
 mod changes;
 mod evolution;
+mod keys;
 mod kinds;
 mod partial;
 mod split;
@@ -56,6 +57,7 @@ fn definition(columns: &[(&str, ColumnType, bool)], primary_key: &[usize]) -> Ta
             })
             .collect(),
         primary_key: primary_key.to_vec(),
+        message_key: Vec::new(),
         packing: String::new(),
     }
 }
@@ -182,7 +184,7 @@ impl Case {
         let to = Destination {
             topic: format!("bridge.{}", definition.name),
             partitions,
-            key_schema_id: (!definition.primary_key.is_empty()).then_some(KEY_ID),
+            key_schema_id: (!definition.key().is_empty()).then_some(KEY_ID),
             value_schema_id: VALUE_ID,
         };
         Self {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::{ColumnMetadata, DecodeErrorKind, TableMapEvent};
 use crate::position::FileOffset;
-use crate::selection::TableName;
+use crate::selection::{TableName, TablePattern};
 use crate::value::{ColumnRule, ColumnType, Masked, TypeOptions, UnsupportedType};
 
 /// A table at some position of the binlog.
@@ -17,6 +17,10 @@ pub struct TableDefinition {
     pub columns: Vec<Column>,
     /// Indexes of the columns of the primary key, in the key's order; empty without one.
     pub primary_key: Vec<usize>,
+    /// Indexes of the columns of records' keys, in the key's order, where a configuration chooses them; empty where that is
+    /// the primary key. Only in definitions that are published, never in those that are recorded.
+    #[serde(skip)]
+    pub message_key: Vec<usize>,
     /// How rows are packed, as table maps with and without names say it: see [`TableMapEvent::packing`]. Empty in
     /// definitions of before it was kept.
     #[serde(default)]
@@ -138,6 +142,14 @@ pub enum DefinitionError {
         /// The column.
         column: String,
     },
+    /// A column that was chosen for records' keys is not there.
+    #[error("{table} has no column {column}, which events.message_key names")]
+    MessageKey {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+    },
     /// A statement that is not in the binlog has changed the table.
     #[error(
         "column {column} of {table} is not what it was, by a statement that is not in the binlog (sql_log_bin=0)"
@@ -190,6 +202,34 @@ pub enum DefinitionError {
     },
 }
 
+/// Tables, by patterns of their names, and the columns that make the keys of their records (`events.message_key`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRule {
+    /// The tables.
+    pub tables: Vec<TablePattern>,
+    /// The columns, in the key's order.
+    pub columns: Vec<String>,
+}
+
+impl KeyRule {
+    fn is_for(&self, table: &TableName) -> bool {
+        self.tables.iter().any(|pattern| pattern.matches(table))
+    }
+
+    /// The rule on a server that writes names of databases and tables in lower case.
+    #[must_use]
+    pub fn in_lower_case(&self) -> Self {
+        Self {
+            tables: self
+                .tables
+                .iter()
+                .map(TablePattern::in_lower_case)
+                .collect(),
+            columns: self.columns.clone(),
+        }
+    }
+}
+
 impl TableDefinition {
     /// The definition that a table map with full metadata describes.
     ///
@@ -209,6 +249,7 @@ impl TableDefinition {
             name: table,
             columns: Vec::new(),
             primary_key,
+            message_key: Vec::new(),
             packing,
         };
         for metadata in columns {
@@ -233,16 +274,20 @@ impl TableDefinition {
         Ok(definition)
     }
 
-    /// The definition as it is published, with the types that a configuration chooses.
+    /// The definition as it is published, with the key and the types that a configuration chooses.
     ///
     /// # Errors
-    /// [`DefinitionError::Width`]
+    /// [`DefinitionError::MessageKey`], [`DefinitionError::Width`], [`DefinitionError::Mask`] and
+    /// [`DefinitionError::MaskedKey`]
     pub fn shown(
         &self,
         options: &TypeOptions,
         rules: &[ColumnRule],
+        keys: &[KeyRule],
     ) -> Result<Self, DefinitionError> {
         let mut shown = self.clone();
+        shown.message_key = self.message_key_by(keys)?;
+        let key = shown.key().to_vec();
         for (index, column) in shown.columns.iter_mut().enumerate() {
             let names = (
                 self.name.database.as_str(),
@@ -250,7 +295,7 @@ impl TableDefinition {
                 column.name.as_str(),
             );
             let rule = rules.iter().find(|rule| rule.is_for(names));
-            let is_key = self.primary_key.contains(&index);
+            let is_key = key.contains(&index);
             // What nobody sees of the values need not fit a chosen type.
             if !rule.is_some_and(|rule| rule.mask.hides_values()) {
                 let declared = column.declared.as_ref();
@@ -282,6 +327,22 @@ impl TableDefinition {
             }
         }
         Ok(shown)
+    }
+
+    /// The columns that the first rule for the table names. In names of columns the server does not tell case.
+    fn message_key_by(&self, keys: &[KeyRule]) -> Result<Vec<usize>, DefinitionError> {
+        let Some(rule) = keys.iter().find(|rule| rule.is_for(&self.name)) else {
+            return Ok(Vec::new());
+        };
+        let place = |name: &String| {
+            let is_it = |column: &Column| column.name.to_lowercase() == name.to_lowercase();
+            let place = self.columns.iter().position(is_it);
+            place.ok_or_else(|| DefinitionError::MessageKey {
+                table: self.name.clone(),
+                column: name.clone(),
+            })
+        };
+        rule.columns.iter().map(place).collect()
     }
 
     /// A column that is not what a table map without names says of it, as far as it says anything: the sign, the
@@ -316,9 +377,18 @@ impl TableDefinition {
         columns.any(|column| column.declared.is_none() && options.needs_width(&column.column_type))
     }
 
-    /// The columns of the primary key, in the key's order.
+    /// Indexes of the columns of records' keys, in the key's order; empty if records have none.
+    #[must_use]
+    pub fn key(&self) -> &[usize] {
+        match self.message_key.is_empty() {
+            true => &self.primary_key,
+            false => &self.message_key,
+        }
+    }
+
+    /// The columns of records' keys, in the key's order.
     pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
-        self.primary_key
+        self.key()
             .iter()
             .filter_map(|index| self.columns.get(*index))
     }

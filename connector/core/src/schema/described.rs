@@ -112,19 +112,7 @@ impl TableDefinition {
             let Some(complete) = column.complete(&metadata) else {
                 return Err(differs(&column.name));
             };
-            let column_type = ColumnType::from_metadata(&complete).map_err(|kind| {
-                DefinitionError::Unsupported {
-                    table: table(),
-                    column: column.name.clone(),
-                    kind,
-                }
-            })?;
-            columns.push(Column {
-                name: column.name.clone(),
-                column_type,
-                nullable: column.nullable,
-                declared: (!column.is_unproven).then(|| column.declared()),
-            });
+            columns.push(column.defined(&table(), &complete)?);
         }
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let key: Option<Vec<usize>> = described.primary_key().iter().map(place).collect();
@@ -132,7 +120,40 @@ impl TableDefinition {
             name: table(),
             primary_key: key.ok_or_else(|| differs("the primary key"))?,
             columns,
+            message_key: Vec::new(),
             packing: event.packing().map_err(damaged)?,
+        })
+    }
+
+    /// The definition of a table that the server describes, without any row of it: how its rows are packed stays open.
+    ///
+    /// # Errors
+    /// [`DefinitionError`] if it cannot be published.
+    pub fn of_description(
+        table: TableName,
+        described: &DescribedTable,
+    ) -> Result<Self, DefinitionError> {
+        let mut columns = Vec::with_capacity(described.columns.len());
+        for column in &described.columns {
+            let metadata = column.metadata();
+            let differs = || DefinitionError::Differs {
+                table: table.clone(),
+                column: column.name.clone(),
+            };
+            let complete = metadata
+                .as_ref()
+                .and_then(|metadata| column.complete(metadata))
+                .ok_or_else(differs)?;
+            columns.push(column.defined(&table, &complete)?);
+        }
+        let primary_key = described.primary_key();
+        let place = |name: &String| columns.iter().position(|column| column.name == *name);
+        Ok(Self {
+            primary_key: primary_key.iter().filter_map(place).collect(),
+            name: table,
+            columns,
+            message_key: Vec::new(),
+            packing: String::new(),
         })
     }
 
@@ -212,14 +233,55 @@ impl KeyPart {
 }
 
 impl DescribedColumn {
-    /// The metadata of a table map, with what the description adds; `None` if they are not of the same type.
-    fn complete(&self, packed: &ColumnMetadata) -> Option<ColumnMetadata> {
-        let collation = match self.has_members() {
+    fn defined(
+        &self,
+        table: &TableName,
+        complete: &ColumnMetadata,
+    ) -> Result<Column, DefinitionError> {
+        let column_type =
+            ColumnType::from_metadata(complete).map_err(|kind| DefinitionError::Unsupported {
+                table: table.clone(),
+                column: self.name.clone(),
+                kind,
+            })?;
+        Ok(Column {
+            name: self.name.clone(),
+            column_type,
+            nullable: self.nullable,
+            declared: (!self.is_unproven).then(|| self.declared()),
+        })
+    }
+
+    /// What a table map without names would have; `None` for a type that is not known.
+    fn metadata(&self) -> Option<ColumnMetadata> {
+        let (type_number, metadata) = self.packing(self.collation())?;
+        Some(ColumnMetadata {
+            type_number,
+            metadata,
+            nullable: self.nullable,
+            name: None,
+            unsigned: None,
+            collation: None,
+            members: None,
+            geometry_type: None,
+            dimensions: None,
+            visible: true,
+        })
+    }
+
+    /// The collation of its values, or of the names of its members.
+    fn collation(&self) -> Option<u64> {
+        match self.has_members() {
             true => Some(UTF8MB4_COLLATION),
             false => self
                 .collation
                 .or(self.is_binary().then_some(BINARY_COLLATION)),
-        };
+        }
+    }
+
+    /// The metadata of a table map, with what the description adds; `None` if they are not of the same type.
+    fn complete(&self, packed: &ColumnMetadata) -> Option<ColumnMetadata> {
+        let collation = self.collation();
         let packing = self.packing(collation)?;
         if packing != (packed.type_number, packed.metadata) || packed.nullable != self.nullable {
             return None;

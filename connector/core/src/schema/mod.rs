@@ -10,7 +10,9 @@ mod tokens;
 mod track;
 
 pub use change::{SchemaChange, SchemaObject, readable_text};
-pub use definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
+pub use definition::{
+    Column, Declared, DeclaredDefault, DefinitionError, KeyRule, TableDefinition,
+};
 pub use described::{DescribedColumn, DescribedKey, DescribedTable, KeyPart, PRIMARY};
 pub use look_ahead::{LookAhead, Mentions};
 pub use statement::{StatementEffect, effect, may_define};

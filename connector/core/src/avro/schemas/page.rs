@@ -273,6 +273,7 @@ fn example() -> TableDefinition {
             })
             .collect(),
         primary_key: vec![0],
+        message_key: Vec::new(),
         packing: String::new(),
     }
 }

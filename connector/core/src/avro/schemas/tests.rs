@@ -97,6 +97,7 @@ fn definition(
         name,
         columns,
         primary_key: key.to_vec(),
+        message_key: Vec::new(),
         packing: String::new(),
     }
 }

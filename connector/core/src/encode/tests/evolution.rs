@@ -167,6 +167,7 @@ impl Change {
             name: TableName::new("shop", "t"),
             columns: columns.to_vec(),
             primary_key: vec![0],
+            message_key: Vec::new(),
             packing: String::new(),
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Encodes an event whose images have these columns.
-fn rows(
+pub(super) fn rows(
     case: &mut Case,
     kind: RowsKind,
     (before, after): (u8, u8),
@@ -37,12 +37,12 @@ fn rows(
     result.map_err(|error| error.kind)
 }
 
-fn widened(definition: TableDefinition) -> Case {
+pub(super) fn widened(definition: TableDefinition) -> Case {
     let mut case = Case::new(definition, 1);
     let to = Destination {
         topic: "bridge.shop.t".into(),
         partitions: 1,
-        key_schema_id: (!case.definition.primary_key.is_empty()).then_some(KEY_ID),
+        key_schema_id: (!case.definition.key().is_empty()).then_some(KEY_ID),
         value_schema_id: VALUE_ID,
     };
     case.plan = TablePlan::new(&case.definition, true, &to).unwrap();
@@ -50,7 +50,7 @@ fn widened(definition: TableDefinition) -> Case {
 }
 
 /// [op, key, before, after, unset before, unset after]
-fn changes(case: &Case) -> Vec<Value> {
+pub(super) fn changes(case: &Case) -> Vec<Value> {
     let records = case.records();
     let change = |(_, key, value): &(i32, Value, Value)| {
         let unset = |image: &str| value["source"][format!("unset_{image}")].clone();

@@ -1,0 +1,114 @@
+//! `schemas`: what a registry must have where the connector only looks schemas up.
+
+use binlog_bridge_core::avro::{
+    HEARTBEATS_KEY, HEARTBEATS_VALUE, SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE, SchemaNames,
+    TRANSACTIONS_KEY, TRANSACTIONS_VALUE, TopicNames, key_schema, value_schema,
+};
+use binlog_bridge_core::schema::TableDefinition;
+use serde_json::{Value, json};
+
+use super::run::{connections, failure};
+use super::{ConfigFile, EXIT_REFUSED, Failure, print_line};
+use crate::catalog::CatalogError;
+use crate::config::Config;
+use crate::error::{Error, Verdict};
+use crate::source::{Dump, Survey};
+
+/// Prints the schemas of the task's own topics, then those of each selected table as the server describes it now. Reads
+/// only: Kafka and the registry are not asked.
+pub(super) async fn schemas(file: &ConfigFile) -> Result<(), Failure> {
+    let config = super::load(&file.path)?;
+    let names = TopicNames::new(&config.task);
+    let mut own = vec![(names.transactions(), TRANSACTIONS_KEY, TRANSACTIONS_VALUE)];
+    if config.schema_updates {
+        own.push((
+            names.schema_changes(),
+            SCHEMA_CHANGES_KEY,
+            SCHEMA_CHANGES_VALUE,
+        ));
+    }
+    if config.heartbeat_interval.is_some() {
+        own.push((names.heartbeats(), HEARTBEATS_KEY, HEARTBEATS_VALUE));
+    }
+    for (topic, key, value) in own {
+        let parsed = |text| serde_json::from_str::<Value>(text).map_err(Failure::other);
+        print(&format!("{topic}-key"), &parsed(key)?)?;
+        print(&format!("{topic}-value"), &parsed(value)?)?;
+    }
+    if config.data_updates {
+        tables(&config, &names).await?;
+    }
+    Ok(())
+}
+
+async fn tables(config: &Config, names: &TopicNames) -> Result<(), Failure> {
+    let mut dump = (connections(config)?.dump)();
+    let survey = dump.survey().await.map_err(failed)?;
+    let (selection, rules) = match survey.lower_case_names {
+        true => (
+            config.selection.in_lower_case(),
+            config.rules.in_lower_case(),
+        ),
+        false => (config.selection.clone(), config.rules.clone()),
+    };
+    let databases = survey.databases.iter();
+    let databases: Vec<String> = databases
+        .filter(|database| selection.may_select_in(database))
+        .cloned()
+        .collect();
+    let mut selected = dump.tables(&databases).await.map_err(failed)?;
+    selected.retain(|table| selection.selects(table));
+    selected.sort();
+    for table in selected {
+        let Some(description) = dump.describe(&table).await.map_err(failed)? else {
+            continue;
+        };
+        let definition = TableDefinition::of_description(table.clone(), &description.table)
+            .and_then(|definition| rules.shown(&definition))
+            .map_err(|error| failed(CatalogError::from(error)))?;
+        let topic = config.topics.topic_of(names, &table, 0);
+        let topic = topic.ok_or_else(|| {
+            Failure::other(format!(
+                "the name of the topic for {table} would be longer than Kafka takes"
+            ))
+        })?;
+        print_table(&config.task, &topic, &definition, &survey)?;
+    }
+    Ok(())
+}
+
+fn print_table(
+    task: &str,
+    topic: &str,
+    definition: &TableDefinition,
+    survey: &Survey,
+) -> Result<(), Failure> {
+    let names = SchemaNames::new(task, &definition.name);
+    if let Some(key) = key_schema(&names, definition) {
+        print(&format!("{topic}-key"), &key)?;
+    }
+    // Another one follows where rows come without some columns.
+    let is_partial = !survey.binlog_row_image.eq_ignore_ascii_case("FULL");
+    for is_widened in [false, true].into_iter().take(1 + usize::from(is_partial)) {
+        let value = value_schema(&names, definition, is_widened).map_err(Failure::other)?;
+        print(&format!("{topic}-value"), &value)?;
+    }
+    Ok(())
+}
+
+fn print(subject: &str, schema: &Value) -> Result<(), Failure> {
+    let line = json!({"subject": subject, "schemaType": "AVRO", "schema": schema.to_string()});
+    match print_line(&line.to_string()) {
+        true => Ok(()),
+        false => Err(Failure::other("nobody reads the output")),
+    }
+}
+
+fn failed(error: impl Into<Error>) -> Failure {
+    let error = error.into();
+    let remedy = match error.verdict() {
+        Verdict::Halt(remedy) | Verdict::Credentials(remedy) => remedy,
+        Verdict::Restart => "Run the command again once the server answers.".to_owned(),
+    };
+    failure(&error, remedy, EXIT_REFUSED)
+}

@@ -1,0 +1,89 @@
+"""`registry.auto_register: false`: somebody else registers schemas; the connector looks them up."""
+
+import json
+
+import pytest
+import requests
+
+from harness.connector import Connector
+from harness.ending import HALTED, INVALID, REFUSED, ended, refused
+from harness.replay import check_equals_select
+from harness.stack import Stack
+from harness.task import Task, ids_of
+
+LOOKS_UP = {"auto_register": False}
+COLUMNS = (
+    "id BIGINT UNSIGNED, tiny TINYINT(1) NOT NULL DEFAULT 1, price DECIMAL(9, 2) DEFAULT 1.5, name VARCHAR(20) CHARACTER SET latin1 NOT NULL,"
+    " kind ENUM('a', 'b') DEFAULT 'b', marks SET('x', 'y'), made DATETIME(3) DEFAULT CURRENT_TIMESTAMP(3), day DATE, document JSON,"
+    " place POINT, bits BIT(9), raw VARBINARY(9), two INT AS (tiny * 2), half FLOAT, text TEXT, PRIMARY KEY (id, name)"
+)
+
+
+def schemas(connector: Connector) -> list[dict[str, str]]:
+    """What the command prints."""
+    ran = connector.command("schemas")
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def register(stack: Stack, lines: list[dict[str, str]]) -> None:
+    for line in lines:
+        body = {"schema": line["schema"], "schemaType": line["schemaType"]}
+        requests.post(f"{stack.registry}/subjects/{line['subject']}/versions", json=body, timeout=10).raise_for_status()
+
+
+def versions(task: Task, subjects: list[str]) -> dict[str, list[int]]:
+    return {subject: task.stack.registry_get(f"subjects/{subject}/versions") for subject in subjects}
+
+
+@pytest.mark.parametrize("image", ["FULL", "MINIMAL"])
+def test_rows_are_published_by_the_schemas_that_the_command_prints(rough_stack: Stack, tasks, tmp_path, image: str):
+    with tasks(rough_stack, tmp_path) as task, rough_stack.set_global("binlog_row_image", image):
+        task.sql(f"CREATE TABLE orders ({COLUMNS})")
+        task.sql("CREATE TABLE log (line VARCHAR(9))")
+        options = {
+            "registry": LOOKS_UP, "events": {
+                "schema_updates": True, "heartbeat_interval_ms": 500,
+                "message_key": [{"tables": [f"{task.database}.log"], "columns": ["line"]}],
+            },
+        }
+        connector = task.connector(**options)
+        lines = schemas(connector)
+        own = [f"{task.name}.{name}-{part}" for name in ("transactions", "schema-changes", "heartbeats") for part in ("key", "value")]
+        of_tables = [f"{task.topic(table)}-{part}" for table in ("log", "orders") for part in ("key", "value")]
+        assert list(dict.fromkeys(line["subject"] for line in lines)) == own + of_tables
+        register(rough_stack, lines)
+        before = versions(task, own + of_tables)
+        connector.start(ready_within=30)
+        with task.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO orders (id, name) VALUES (1, 'ä'), (2, 'b')")
+            cursor.execute("UPDATE orders SET price = 7 WHERE id = 1")
+            cursor.execute("INSERT INTO log VALUES ('x')")
+        events = task.read("orders", 3)
+        if image == "FULL":
+            check_equals_select(task.stack, f"{task.database}.orders", events, True)
+        assert [event.key for event in task.read("log", 1)] == [{"line": "x"}]
+        assert versions(task, own + of_tables) == before
+
+
+def test_a_schema_that_is_not_registered_stops_the_task_until_it_is(task: Task):
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    connector = task.connector(registry=LOOKS_UP)
+    register(task.stack, schemas(connector))
+    connector.start(ready_within=30)
+    task.sql("INSERT INTO orders VALUES (1)")
+    task.read("orders", 1)
+    task.sql("ALTER TABLE orders ADD note VARCHAR(9)")
+    task.sql("INSERT INTO orders VALUES (2, 'n')")
+    ended(connector, HALTED, f"subject {task.topic('orders')}-value does not have the schema", "binlog-bridge schemas")
+    assert task.stack.registry_get(f"subjects/{task.topic('orders')}-value/versions") == [1]
+    register(task.stack, schemas(connector))
+    connector.start(ready_within=30)
+    assert ids_of(task.read("orders", 2)) == [1, 2]
+
+
+def test_a_task_whose_own_topics_have_no_schemas_does_not_begin(task: Task):
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    refused(task.connector(registry=LOOKS_UP), REFUSED, f"subject {task.transactions_topic}-key does not have the schema")
+    both = task.connector("both", registry={**LOOKS_UP, "incompatible": "new_topic"})
+    refused(both, INVALID, "registry.incompatible", "registry.auto_register is false")
