@@ -5,6 +5,8 @@ STACK_HOME=${BINLOG_BRIDGE_STACK_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/binlog-br
 JAVA=${JAVA_HOME:+$JAVA_HOME/bin/}java
 KAFKA=$STACK_HOME/dist/kafka-4.3.1
 MYSQL=$STACK_HOME/dist/mysql-8.0.31
+MYSQL57=$STACK_HOME/dist/mysql-5.7.22
+MARIADB=$STACK_HOME/dist/mariadb-11.8
 REGISTRY=$STACK_HOME/dist/apicurio-2.6.13.Final
 fail() {
   echo "$*" >&2
@@ -84,13 +86,15 @@ launch() { # SERVICE
       ;;
     mysql)
       mapfile -t options < "$SET_DIR/mysql.options"
+      use_server "$(cat "$SET_DIR/mysql.kind" 2> /dev/null || echo mysql80)"
       # Left by a server that was killed; the pid in it may look alive for a moment.
       rm -f "$SET_DIR/mysql/mysql.sock.lock"
+      mkdir -p "$SET_DIR/tmp"
       # The socket is named relative to the data directory: a full path may be too long for the system.
-      run_server mysql "$MYSQL/bin/mysqld" "${MYSQLD_BASE[@]}" --datadir="$SET_DIR/mysql" \
+      run_server mysql "${SERVER[@]}" "${SERVER_BASE[@]}" --datadir="$SET_DIR/mysql" \
         --bind-address=127.0.0.1 --port="$(port_of mysql)" --socket=mysql.sock --server-id="$(port_of mysql)" \
-        --log-bin=binlog --binlog-format=ROW --binlog-row-image=FULL --binlog-row-metadata=FULL --sync-binlog=1 \
-        --gtid-mode=ON --enforce-gtid-consistency=ON --log-error-verbosity=3 --secure-file-priv= "${options[@]}"
+        --log-bin=binlog --binlog-format=ROW --binlog-row-image=FULL --sync-binlog=1 --secure-file-priv= \
+        "${SERVER_LOG[@]}" "${options[@]}"
       ;;
     registry)
       # The database lies in a file, so that subjects and schema ids survive a restart.
@@ -102,9 +106,45 @@ launch() { # SERVICE
   esac
 }
 
-# Options that the initialisation of a data directory shares with the server that uses it.
-MYSQLD_BASE=(--no-defaults --basedir="$MYSQL" --mysqlx=0 --innodb-buffer-pool-size=128M --innodb-redo-log-capacity=64M)
-[[ $EUID != 0 ]] || MYSQLD_BASE+=(--user=root)
+# Sets what the kinds of server do not share: SERVER, its command; SERVER_BASE, options that the initialisation of a data
+# directory needs too; SERVER_LOG, options of the binlog.
+use_server() { # mysql80|mysql57|mariadb
+  SERVER_BASE=(--no-defaults --innodb-buffer-pool-size=128M)
+  [[ $EUID != 0 ]] || SERVER_BASE+=(--user=root)
+  SERVER_LOG=(--gtid-mode=ON --enforce-gtid-consistency=ON --log-error-verbosity=3)
+  case $1 in
+    mysql80)
+      SERVER=("$MYSQL/bin/mysqld")
+      SERVER_BASE+=(--basedir="$MYSQL" --mysqlx=0 --innodb-redo-log-capacity=64M)
+      SERVER_LOG+=(--binlog-row-metadata=FULL)
+      ;;
+    mysql57)
+      SERVER=("$MYSQL57/bin/mysqld")
+      SERVER_BASE+=(--basedir="$MYSQL57")
+      ;;
+    mariadb) # with the loader and the libraries of the release that it was made for
+      local libraries=$MARIADB/usr/lib/x86_64-linux-gnu
+      SERVER=("$MARIADB/usr/lib64/ld-linux-x86-64.so.2" --library-path "$libraries" "$MARIADB/usr/sbin/mariadbd")
+      SERVER_BASE+=(--basedir="$MARIADB/usr" --lc-messages-dir="$MARIADB/usr/share/mariadb")
+      SERVER_LOG=(--binlog-row-metadata=FULL --tmpdir="$SET_DIR/tmp")
+      ;;
+    *) fail "unknown kind of server '$1': mysql80, mysql57 or mariadb" ;;
+  esac
+}
+
+# Makes a template unless it is there; one process makes it while others wait.
+once() { # TARGET FUNCTION ARGUMENT...
+  local target=$1
+  mkdir -p "${target%/*}"
+  exec 8>"$target.lock"
+  flock 8
+  if [[ ! -d $target ]]; then
+    rm -rf "$target.new"
+    "$2" "$target.new" "${@:3}" || fail "could not prepare ${target##*/}; see the lines above"
+    mv "$target.new" "$target"
+  fi
+  exec 8>&-
+}
 
 # Waits until the servers answer requests; shows the end of the log of one that died.
 await() { # SERVICE...
