@@ -17,7 +17,7 @@ pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
 pub use join::{Joined, Joiner};
 pub use payload::{Packed, packed_events};
 pub use rows::{RowsEvent, RowsKind};
-pub use statement::{Pairs, Session, Statement};
+pub use statement::{CharsetCollations, Pairs, Session, Statement};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
 use self::checksum::Checksum;
@@ -25,6 +25,9 @@ use self::payload::Payload;
 use crate::event::{EventHeader, EventType, HEADER_LEN};
 use crate::input::{Input, Truncated};
 use crate::position::{FileOffset, Gtid, GtidSource, Position, Uuid};
+
+/// What the version of each MariaDB server has.
+const MARIADB: &[u8] = b"MariaDB";
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -100,6 +103,8 @@ pub struct Decoder {
     /// Transactions that are known to have no end.
     dead: Vec<DeadTransaction>,
     checksum: Checksum,
+    /// The server that wrote the file is a MariaDB server.
+    is_mariadb: bool,
     /// The compressed transaction whose events are being read.
     payload: Option<Payload>,
 }
@@ -118,6 +123,7 @@ impl Decoder {
             previous: Transaction::default(),
             dead: Vec::new(),
             checksum: Checksum::Unknown,
+            is_mariadb: false,
             payload: None,
         }
     }
@@ -410,7 +416,7 @@ impl Decoder {
             (State::Inside, _) if text.starts_with(XA_START) => {
                 self.outside("XA START").map(|()| Item::Nothing)
             }
-            (State::Inside, _) => Ok(statement::statement(status, database, text, false)),
+            (State::Inside, _) => Ok(self.statement(status, database, text, false)),
             (State::Outside | State::Announced, b"BEGIN") => {
                 self.state = State::Inside;
                 Ok(Item::Nothing)
@@ -422,9 +428,19 @@ impl Decoder {
             }
             (State::Outside | State::Announced, _) => {
                 self.finish(Ending::Commit, end)?;
-                Ok(statement::statement(status, database, text, true))
+                Ok(self.statement(status, database, text, true))
             }
         }
+    }
+
+    fn statement<'a>(
+        &self,
+        status: &[u8],
+        database: &'a [u8],
+        text: &'a [u8],
+        ends_transaction: bool,
+    ) -> Item<'a> {
+        statement::statement(status, database, text, ends_transaction, self.is_mariadb)
     }
 
     /// Servers before 5.7 announce nothing where GTIDs are off.
@@ -449,7 +465,7 @@ impl Decoder {
         let status = body.take(status_len)?;
         let database = body.take(database_len)?;
         body.u8()?;
-        Ok(statement::statement(status, database, body.rest(), false))
+        Ok(self.statement(status, database, body.rest(), false))
     }
 
     fn finish<'a>(
@@ -492,7 +508,10 @@ impl Decoder {
         if version != 4 {
             return Err(DecodeErrorKind::BinlogVersion { version });
         }
-        body.take(50)?;
+        let server_version = body.take(50)?;
+        self.is_mariadb = server_version
+            .windows(MARIADB.len())
+            .any(|part| part == MARIADB);
         let created = body.u32()?;
         let header_len = body.u8()?;
         if usize::from(header_len) != HEADER_LEN {

@@ -1425,3 +1425,46 @@ mod compressed {
         }
     }
 }
+
+/// What a statement's session is taken to be, as MariaDB 11.8 wrote it.
+#[test]
+fn the_session_of_a_statement_of_mariadb_is_read() {
+    #[rustfmt::skip]
+    let status = [
+        0, 0, 0, 0, 1,
+        1, 0, 0, 0x20, 0x54, 0, 0, 0, 0,
+        6, 3, b's', b't', b'd',
+        0x83, 2, 0x2d, 0, 0, 9, 0x21, 0, 0, 8,
+        4, 0, 9, 1, 9, 0x2d, 0,
+        0x81, 0x18, 0, 0, 0, 0, 0, 0, 0,
+    ];
+    let mut body = vec![0; 8];
+    body.push(0);
+    body.extend([0, 0]);
+    body.extend(u16::try_from(status.len()).unwrap().to_le_bytes());
+    body.extend(status);
+    body.extend(b"\0CREATE TABLE t (id INT)");
+    for (version, is_mariadb) in [("11.8.2-MariaDB-log", true), ("8.0.31", false)] {
+        let mut description = testing::format_description(0, false);
+        description[2..2 + version.len()].copy_from_slice(version.as_bytes());
+        let mut stream = Stream::new(false);
+        let mut decoder = Decoder::new(gtid_position("U:1-4", 157));
+        decoder
+            .event(&stream.artificial(FORMAT_DESCRIPTION, &description))
+            .unwrap();
+        let event = stream.event(QUERY, &body);
+        let Item::Statement(statement) = decoder.event(&event).unwrap().1 else {
+            panic!("it is no statement");
+        };
+        assert_eq!(statement.is_mariadb, is_mariadb);
+        let session = statement.session;
+        assert_eq!(session.client_collation, Some(2304));
+        assert_eq!(session.connection_collation, Some(2305));
+        assert_eq!(session.server_collation, Some(45));
+        assert_eq!(session.explicit_timestamps, is_mariadb.then_some(true));
+        let mut chosen = crate::decode::CharsetCollations::default();
+        (chosen[0], chosen[1]) = ((45, 2304), (33, 2048));
+        assert_eq!(session.charset_collations, Some(chosen));
+        assert_eq!(statement.certain_text(), Some("CREATE TABLE t (id INT)"));
+    }
+}

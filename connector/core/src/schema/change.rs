@@ -181,7 +181,7 @@ pub fn readable_text<'a>(statement: &Statement<'a>) -> Cow<'a, str> {
     if let Ok(text) = std::str::from_utf8(statement.text) {
         return Cow::Borrowed(text);
     }
-    let charset = (statement.session.client_collation).and_then(Charset::of_collation);
+    let charset = (statement.session.client_collation).and_then(Charset::of_session);
     match charset.and_then(|charset| charset.decode(statement.text).ok()) {
         Some(text) => Cow::Owned(text),
         None => String::from_utf8_lossy(statement.text),
@@ -254,6 +254,7 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self) -> Option<()> {
+        self.words.take_settings();
         self.change.kind = KINDS.into_iter().find(|kind| self.words.take(kind))?;
         let object = self.object_kind()?;
         self.words.take_all(&["IF", "NOT", "EXISTS"]);
@@ -474,6 +475,11 @@ mod tests {
                 "RENAME TABLE a TO b, hr.c TO d",
                 "RENAME TABLE shop.a, TABLE shop.b, TABLE hr.c, TABLE shop.d (shop.a, shop.b, hr.c, shop.d)",
             ),
+            (
+                "SET STATEMENT a = 'x', b = (SELECT 1) FOR ALTER TABLE t ADD c INT, RENAME u",
+                "ALTER TABLE shop.t, TABLE shop.u (shop.t, shop.u)",
+            ),
+            ("CREATE SEQUENCE s", "CREATE SEQUENCE shop.s ()"),
             ("TRUNCATE t", "TRUNCATE TABLE shop.t (shop.t)"),
             ("TRUNCATE TABLE `t`", "TRUNCATE TABLE shop.t (shop.t)"),
             (
@@ -577,6 +583,7 @@ mod tests {
             "CREATE TEMPORARY TABLE t (id INT)",
             "DROP TEMPORARY TABLE t",
             "INSERT INTO t VALUES (1)",
+            "SET STATEMENT a = 1 FOR INSERT INTO t VALUES (1)",
             "BEGIN",
             "",
         ] {

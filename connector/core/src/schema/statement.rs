@@ -81,11 +81,15 @@ pub fn may_define(statement: &Statement<'_>) -> bool {
 }
 
 /// What tables are made of.
-const TABLES: [&str; 6] = ["TABLE", "TABLES", "DATABASE", "SCHEMA", "INDEX", "KEY"];
+/// A sequence of MariaDB may take the place of a table.
+const TABLES: [&str; 7] = [
+    "TABLE", "TABLES", "DATABASE", "SCHEMA", "INDEX", "KEY", "SEQUENCE",
+];
 
 /// What kind of object a statement is on, as far as that is what tables are made of: the first of these words says so.
 fn is_on_a_table(tokens: Tokens<'_>) -> bool {
-    const NO_TABLES: [&str; 7] = [
+    const NO_TABLES: [&str; 8] = [
+        "PACKAGE",
         "VIEW",
         "TRIGGER",
         "PROCEDURE",
@@ -348,6 +352,10 @@ mod tests {
             "IMPORT TABLE FROM 't.sdi'",
             "REPAIR TABLE t",
             "ALTER INSTANCE ROTATE INNODB MASTER KEY",
+            "CREATE OR REPLACE SEQUENCE t",
+            "SET STATEMENT max_statement_time=5, sql_mode=CONCAT('FOR', (SELECT 1)) FOR ALTER TABLE t ADD c INT",
+            "set statement a=1 for create or replace table t (id int)",
+            "/*M! INSERT */ ALTER TABLE t ADD c INT",
             "something else",
         ] {
             assert!(may_define(&statement(text.as_bytes())), "{text}");
@@ -364,9 +372,24 @@ mod tests {
             "DROP VIEW t",
             "ANALYZE TABLE t",
             "INSERT INTO t VALUES (1)",
+            "SET STATEMENT a=1 FOR INSERT INTO t VALUES (1)",
+            "SET STATEMENT",
+            "CREATE PACKAGE p AS PROCEDURE t; END",
             "XA START 'x'",
         ] {
             assert!(!may_define(&statement(text.as_bytes())), "{text}");
+        }
+    }
+
+    #[test]
+    fn comments_of_mariadb_count_on_mariadb_alone() {
+        let text = b"/*M!100100 INSERT INTO */ ALTER TABLE t ADD c INT";
+        for (is_mariadb, expected) in [(false, true), (true, false)] {
+            let statement = Statement {
+                is_mariadb,
+                ..statement(text)
+            };
+            assert_eq!(may_define(&statement), expected);
         }
     }
 
@@ -409,6 +432,17 @@ mod tests {
             "CREATE TABLE IF NOT EXISTS `a` TABLE b",
             &rows("shop", "a"),
         );
+        check(
+            "shop",
+            "SET STATEMENT a = 1 FOR ALTER TABLE t ADD c INT",
+            &Definition,
+        );
+        check(
+            "hr",
+            "SET STATEMENT a = 1 FOR DELETE FROM shop.t",
+            &rows("shop", "t"),
+        );
+        check("shop", "SET STATEMENT a = 1 FOR SET b = 1", &None);
         check("shop", "SAVEPOINT a", &None);
         check("shop", "ROLLBACK TO a", &RollbackToSavepoint);
         check("shop", "XA END 'x'", &None);

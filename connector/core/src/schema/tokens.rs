@@ -1,11 +1,11 @@
 //! The words of a statement: a tolerant tokenizer, which knows comments and quotes.
 //!
 //! Of comments for certain versions (`/*!80000 … */`) the content counts: of those whose content the server does not run,
-//! it makes ordinary comments before it logs the statement.
+//! it makes ordinary comments before it logs the statement. `/*M!100100 … */` is such a comment for MariaDB alone.
 
 use crate::decode::{Pairs, Statement};
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token<'a> {
     /// A keyword or a bare name.
     Word(&'a [u8]),
@@ -17,19 +17,47 @@ pub(super) enum Token<'a> {
     Other(u8),
 }
 
+#[derive(Clone)]
 pub(super) struct Tokens<'a> {
     rest: &'a [u8],
     has_escapes: bool,
     pairs: Pairs,
+    is_mariadb: bool,
 }
 
 impl<'a> Tokens<'a> {
+    /// The words of a statement, behind the settings that MariaDB lets it have: `SET STATEMENT variable = value, … FOR`.
     pub(super) fn of(statement: &Statement<'a>) -> Self {
+        Self::of_all(statement).behind_settings()
+    }
+
+    fn of_all(statement: &Statement<'a>) -> Self {
         Self {
             rest: statement.text,
             has_escapes: statement.has_escapes,
             pairs: statement.pairs,
+            is_mariadb: statement.is_mariadb,
         }
+    }
+
+    fn behind_settings(self) -> Self {
+        let is = |token: Option<Token<'a>>, word: &str| matches!(token, Some(Token::Word(found)) if found.eq_ignore_ascii_case(word.as_bytes()));
+        let mut settings = self.clone();
+        if !is(settings.next(), "SET") || !is(settings.next(), "STATEMENT") {
+            return self;
+        }
+        let mut depth = 0_usize;
+        while let Some(token) = settings.next() {
+            match token {
+                Token::Other(b'(') => depth += 1,
+                Token::Other(b')') => depth = depth.saturating_sub(1),
+                token @ Token::Word(_) if depth == 0 && is(Some(token.clone()), "FOR") => {
+                    return settings;
+                }
+                Token::Word(_) | Token::Quoted(_) | Token::Text | Token::Other(_) => {}
+            }
+        }
+        self
     }
 
     fn skip(&mut self, count: usize) {
@@ -44,7 +72,8 @@ impl<'a> Tokens<'a> {
             let count = match self.rest {
                 [byte, ..] if byte.is_ascii_whitespace() => 1,
                 [b'#', ..] | [b'-', b'-', b' ' | b'\t' | b'\n' | b'\r', ..] => until(b"\n"),
-                [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => version_mark(self.rest),
+                [b'/', b'*', b'!', ..] => version_mark(self.rest),
+                [b'/', b'*', b'M', b'!', ..] if self.is_mariadb => version_mark(self.rest),
                 // `/*/` does not end itself.
                 [b'/', b'*', inside @ ..] => {
                     find(inside, b"*/").map_or(self.rest.len(), |end| 2 + end + 2)

@@ -16,6 +16,27 @@ impl Parser {
         Self { words, at: 0 }
     }
 
+    /// Passes the settings that MariaDB lets a statement have: `SET STATEMENT variable = value, … FOR`.
+    pub(in crate::schema) fn take_settings(&mut self) {
+        if !self.is_all(&["SET", "STATEMENT"]) {
+            return;
+        }
+        let begin = self.at;
+        let mut depth = 0_usize;
+        loop {
+            if depth == 0 && self.take("FOR") {
+                return;
+            }
+            match self.next() {
+                Some(Word::Sign('(')) => depth += 1,
+                Some(Word::Sign(')')) => depth = depth.saturating_sub(1),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        self.at = begin;
+    }
+
     pub(in crate::schema) fn peek(&self) -> Option<&Word> {
         self.words.get(self.at)
     }

@@ -116,6 +116,12 @@ charsets! {
 pub(super) const BINARY_COLLATION: u64 = 63;
 
 impl Charset {
+    /// The character set that a session of MySQL or MariaDB has, by the number of its collation. None for `binary`.
+    #[must_use]
+    pub fn of_session(number: u64) -> Option<Self> {
+        Self::of_collation(of_mariadb(number).unwrap_or(number))
+    }
+
     /// Appends text as an Avro string.
     ///
     /// # Errors
@@ -230,6 +236,26 @@ impl Charset {
 
 /// Reads bytes character by character; `next` returns the first one and its length, if there is one.
 #[inline]
+/// A collation of MySQL with the character set of one that only MariaDB has: numbers as its source (`strings/ctype-uca.c`,
+/// `strings/ctype-*.c`) gives them, seen with 11.8.
+fn of_mariadb(number: u64) -> Option<u64> {
+    const UTF8MB3: u64 = 33;
+    const UTF8MB4: u64 = 45;
+    const UCS2: u64 = 35;
+    const UTF16: u64 = 54;
+    const UTF32: u64 = 60;
+    Some(match number {
+        // Those that do not pad have the number of the one that does.
+        1025..=1300 => number - 1024,
+        576..=579 | 2048..=2303 => UTF8MB3,
+        608..=611 | 2304..=2559 => UTF8MB4,
+        640..=642 | 2560..=2815 => UCS2,
+        672..=674 | 2816..=3071 => UTF16,
+        736..=738 | 3072..=3327 => UTF32,
+        _ => return None,
+    })
+}
+
 fn each(
     mut bytes: &[u8],
     mut take: impl FnMut(char),

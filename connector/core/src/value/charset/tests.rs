@@ -134,3 +134,22 @@ fn collations_are_known_by_their_number() {
         assert_eq!(Charset::of_collation(none), None, "{none}");
     }
 }
+
+#[test]
+fn sessions_of_mariadb_have_character_sets_too() {
+    for (number, expected) in [
+        (45, Some(Charset::Utf8mb4)),
+        (608, Some(Charset::Utf8mb4)),
+        (1025, Some(Charset::Big5)),
+        (1052, Some(Charset::Gbk)),
+        (1071, Some(Charset::Latin1)),
+        (2048, Some(Charset::Utf8mb3)),
+        (2304, Some(Charset::Utf8mb4)),
+        (2560, Some(Charset::Ucs2)),
+        (3327, Some(Charset::Utf32)),
+        (63, None),
+        (3328, None),
+    ] {
+        assert_eq!(Charset::of_session(number), expected, "{number}");
+    }
+}
