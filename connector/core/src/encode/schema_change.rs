@@ -175,7 +175,7 @@ fn write_key(out: &mut Vec<u8>, key: &DescribedKey) {
 fn write_collation(out: &mut Vec<u8>, number: Option<u64>) {
     match number.map(|number| (number, collation_name(number))) {
         None => out.push(BRANCH_0),
-        Some((_, Some(name))) => write_optional_string(out, Some(name)),
+        Some((_, Some(name))) => write_optional_string(out, Some(&name)),
         Some((number, None)) => write_optional_string(out, Some(&number.to_string())),
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! In which order the server applies clauses: MySQL source, `sql/sql_table.cc`, `prepare_fields_and_keys_for_alter`.
 
-use super::collations::Collation;
-use super::column::{ColumnSpec, Extra, Place};
-use super::create::{CharsetOption, is_end_of_clause, skip_option};
+use super::collations::{BINARY, Collation};
+use super::column::{ColumnSpec, Extra, Place, ROW_END};
+use super::create::{CharsetOption, is_end_of_clause, period, skip_option};
 use super::defaults::{Default, Shown};
 use super::keys::{KeySpec, is_key_next, read_key};
 use super::parser::Parser;
@@ -20,16 +20,20 @@ pub(super) struct Alteration {
     pub(super) renamed_to: Option<TableName>,
     columns: Vec<ColumnChange>,
     dropped_columns: Vec<Named>,
-    renamed_columns: Vec<(String, String)>,
-    defaults: Vec<(String, Default)>,
+    renamed_columns: Vec<(Named, String)>,
+    defaults: Vec<(Named, Default)>,
     visibilities: Vec<(String, bool)>,
     keys: Vec<KeySpec>,
     dropped_keys: Vec<Named>,
     /// Of a constraint it is not said whether it is a key.
     dropped_constraints: Vec<String>,
-    renamed_keys: Vec<(String, String)>,
+    renamed_keys: Vec<(Named, String)>,
     charset: CharsetOption,
     is_converted: bool,
+    /// The columns of periods.
+    ends_of_periods: Vec<String>,
+    /// Of MariaDB's tables with a history, nothing more is known then.
+    loses_history: bool,
 }
 
 /// A name, and whether it may be that there is no such thing.
@@ -128,6 +132,13 @@ impl Alteration {
             self.keys.extend(read_key(p)?);
             return Ok(());
         }
+        if p.take_all(&["SYSTEM", "VERSIONING"]) {
+            return Ok(());
+        }
+        if p.is_all(&["PERIOD", "FOR"]) {
+            self.ends_of_periods.extend(period(p)?);
+            return Ok(());
+        }
         p.take("COLUMN");
         let is_conditional = p.take_all(&["IF", "NOT", "EXISTS"]);
         if !p.take_sign('(') {
@@ -149,8 +160,15 @@ impl Alteration {
 
     fn drop(&mut self, p: &mut Parser) -> Result<(), NotUnderstood> {
         let is_conditional = |p: &mut Parser| p.take_all(&["IF", "EXISTS"]);
-        if p.take_all(&["PRIMARY", "KEY"]) {
-            self.dropped_keys.push((PRIMARY.to_owned(), false));
+        if p.take_all(&["SYSTEM", "VERSIONING"]) {
+            self.loses_history = true;
+        } else if p.take_all(&["PERIOD", "FOR"]) {
+            is_conditional(p);
+            self.loses_history |= p.is("SYSTEM_TIME");
+            p.name()?;
+        } else if p.take_all(&["PRIMARY", "KEY"]) {
+            let is_conditional = is_conditional(p);
+            self.dropped_keys.push((PRIMARY.to_owned(), is_conditional));
         } else if p.take_one(&["INDEX", "KEY"]) {
             let is_conditional = is_conditional(p);
             self.dropped_keys.push((p.name()?, is_conditional));
@@ -177,9 +195,11 @@ impl Alteration {
             && !p.is_at(1, "DROP");
         if is_other {
             p.next();
+            p.take_all(&["IF", "EXISTS"]);
             p.name()?;
-            return match p.take_one(&["VISIBLE", "INVISIBLE", "ENFORCED"])
+            return match p.take_one(&["VISIBLE", "INVISIBLE", "ENFORCED", "IGNORED"])
                 || p.take_all(&["NOT", "ENFORCED"])
+                || p.take_all(&["NOT", "IGNORED"])
             {
                 true => Ok(()),
                 false => Err(NotUnderstood(
@@ -190,11 +210,14 @@ impl Alteration {
         if p.is("COLUMN") && !p.is_at(1, "SET") && !p.is_at(1, "DROP") {
             p.next();
         }
+        let is_conditional = p.take_all(&["IF", "EXISTS"]);
         let column = p.column_name()?;
         if p.take_all(&["DROP", "DEFAULT"]) {
-            self.defaults.push((column, Default::None));
+            self.defaults
+                .push(((column, is_conditional), Default::None));
         } else if p.take_all(&["SET", "DEFAULT"]) {
-            self.defaults.push((column, Default::read(p)?));
+            let default = Default::read(p)?;
+            self.defaults.push(((column, is_conditional), default));
         } else if p.take_all(&["SET", "VISIBLE"]) {
             self.visibilities.push((column, true));
         } else if p.take_all(&["SET", "INVISIBLE"]) {
@@ -207,13 +230,16 @@ impl Alteration {
 
     fn rename(&mut self, p: &mut Parser, environment: &Environment) -> Result<(), NotUnderstood> {
         if p.take("COLUMN") {
+            let is_conditional = p.take_all(&["IF", "EXISTS"]);
             let from = p.column_name()?;
             p.expect("TO")?;
-            self.renamed_columns.push((from, p.column_name()?));
+            self.renamed_columns
+                .push(((from, is_conditional), p.column_name()?));
         } else if p.take_one(&["INDEX", "KEY"]) {
+            let is_conditional = p.take_all(&["IF", "EXISTS"]);
             let from = p.name()?;
             p.expect("TO")?;
-            self.renamed_keys.push((from, p.name()?));
+            self.renamed_keys.push(((from, is_conditional), p.name()?));
         } else {
             if !p.take_one(&["TO", "AS"]) {
                 p.take_sign('=');
@@ -231,6 +257,14 @@ impl Alteration {
         environment: &Environment,
     ) -> Result<DescribedTable, NotUnderstood> {
         let mut after = table.clone();
+        // Its keys lose the column that tells rows of the past apart.
+        let has_ends = |table: &DescribedTable| {
+            let mut columns = table.columns.iter();
+            columns.any(|column| column.expression == ROW_END)
+        };
+        if self.loses_history && has_ends(table) {
+            return Err(NotUnderstood("a table loses its history"));
+        }
         if self.is_converted && !self.columns.is_empty() {
             return Err(NotUnderstood("columns are changed and converted at once"));
         }
@@ -249,8 +283,10 @@ impl Alteration {
                 after.drop_key(name)?;
             }
         }
-        for (from, to) in self.renamed_keys {
-            after.rename_key(&from, to)?;
+        for ((from, is_conditional), to) in self.renamed_keys {
+            if !is_conditional || after.key(&from).is_some() {
+                after.rename_key(&from, to)?;
+            }
         }
         for column in &mut after.columns {
             if self.is_converted {
@@ -264,7 +300,11 @@ impl Alteration {
             renamed: self.renamed_columns,
         };
         changes.apply(&mut after, environment)?;
+        for name in &self.ends_of_periods {
+            after.refuse_null(name)?;
+        }
         after.add_keys(self.keys)?;
+        after.settle_defaults(environment);
         Ok(after)
     }
 }
@@ -273,7 +313,7 @@ impl Alteration {
 struct Changes {
     columns: Vec<ColumnChange>,
     dropped: Vec<Named>,
-    renamed: Vec<(String, String)>,
+    renamed: Vec<(Named, String)>,
 }
 
 impl Changes {
@@ -292,8 +332,10 @@ impl Changes {
         for (name, is_conditional) in &self.dropped {
             columns.drop(table, name, *is_conditional)?;
         }
-        for (from, to) in self.renamed {
-            columns.rename(table, &from, to)?;
+        for ((from, is_conditional), to) in self.renamed {
+            if !is_conditional || table.column_index(&from).is_some() {
+                columns.rename(table, &from, to)?;
+            }
         }
         let of_table = table.collation.and_then(Collation::of_number);
         for change in self.columns {
@@ -426,7 +468,7 @@ impl Columns {
 
 /// A column of text gets another character set, as `CONVERT TO` does.
 fn convert(column: &mut DescribedColumn, to: Option<Collation>) -> Result<(), NotUnderstood> {
-    let Some(from) = column.collation else {
+    let Some(from) = column.collation.filter(|from| *from != BINARY) else {
         return Ok(());
     };
     let unknown = NotUnderstood("what a column is converted to is not known");
@@ -434,7 +476,7 @@ fn convert(column: &mut DescribedColumn, to: Option<Collation>) -> Result<(), No
         Collation::of_number(from).ok_or(unknown)?,
         to.ok_or(unknown)?,
     );
-    if to.number == super::collations::BINARY {
+    if to.number == BINARY {
         return Err(unknown);
     }
     column.sql_type = converted(&column.sql_type, from, to).ok_or(unknown)?;
@@ -444,12 +486,15 @@ fn convert(column: &mut DescribedColumn, to: Option<Collation>) -> Result<(), No
 
 fn change_defaults(
     table: &mut DescribedTable,
-    defaults: &[(String, Default)],
+    defaults: &[(Named, Default)],
     visibilities: &[(String, bool)],
     environment: &Environment,
 ) -> Result<(), NotUnderstood> {
     let unknown = NotUnderstood("a column that the table does not have is altered");
-    for (name, default) in defaults {
+    for ((name, is_conditional), default) in defaults {
+        if *is_conditional && table.column_index(name).is_none() {
+            continue;
+        }
         let index = table.column_index(name).ok_or(unknown)?;
         let column = table.columns.get_mut(index).ok_or(unknown)?;
         let mut extra = Extra::of(column);
@@ -460,6 +505,12 @@ fn change_defaults(
             false => default.certainly_shown(column, environment),
         };
         extra.is_expression = matches!(shown, Shown::Now(_));
+        // MariaDB takes both away from a column that had the time as its default and on update.
+        let had_now = column.default.as_deref();
+        let had_now = had_now.is_some_and(|default| default.starts_with("current_timestamp"));
+        if environment.dialect.is_mariadb && had_now {
+            extra.on_update = None;
+        }
         column.is_unproven = shown == Shown::Unproven;
         column.default = match shown {
             Shown::Nothing | Shown::Unproven => None,
@@ -493,9 +544,12 @@ fn beside(p: &mut Parser) -> Result<bool, NotUnderstood> {
         || p.take_all(&["IMPORT", "TABLESPACE"])
         || p.take_all(&["WITH", "VALIDATION"])
         || p.take_all(&["WITHOUT", "VALIDATION"])
-        || p.take_one(&["SECONDARY_LOAD", "SECONDARY_UNLOAD", "WAIT", "NOWAIT"]))
+        || p.take_one(&["SECONDARY_LOAD", "SECONDARY_UNLOAD", "NOWAIT"]))
     {
-        return Ok(false);
+        if !p.take("WAIT") {
+            return Ok(false);
+        }
+        p.skip_value()?;
     }
     Ok(true)
 }

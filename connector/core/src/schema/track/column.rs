@@ -20,6 +20,8 @@ pub(super) struct ColumnSpec {
     is_auto_increment: bool,
     generated: Option<Generated>,
     is_invisible: bool,
+    /// MariaDB keeps no history of it.
+    is_without_versions: bool,
     pub(super) key: Option<ColumnKey>,
 }
 
@@ -27,6 +29,10 @@ pub(super) struct ColumnSpec {
 enum Generated {
     Virtual,
     Stored,
+    /// MariaDB: when the row began to be what it is.
+    RowStart,
+    /// MariaDB: when it ended.
+    RowEnd,
 }
 
 /// A key that a column's attributes make.
@@ -68,6 +74,7 @@ impl ColumnSpec {
             on_update: None,
             generated: None,
             is_invisible: false,
+            is_without_versions: false,
         };
         while column.attribute(p)? {}
         Ok(column)
@@ -99,8 +106,7 @@ impl ColumnSpec {
             self.column_type.collate(super::types::charset_name(p)?);
         } else if p.take_all(&["GENERATED", "ALWAYS"]) || p.is("AS") {
             p.expect("AS")?;
-            p.skip_parentheses()?;
-            self.generated.get_or_insert(Generated::Virtual);
+            self.generated_as(p)?;
         } else if p.take("VIRTUAL") {
             self.generated = Some(Generated::Virtual);
         } else if p.take_one(&["STORED", "PERSISTENT"]) {
@@ -109,10 +115,29 @@ impl ColumnSpec {
             self.is_invisible = true;
         } else if p.take("VISIBLE") {
             self.is_invisible = false;
+        } else if p.take("COMPRESSED") {
+            self.column_type.compress(p)?;
+        } else if p.take_all(&["WITHOUT", "SYSTEM", "VERSIONING"]) {
+            self.is_without_versions = true;
+        } else if p.take_all(&["WITH", "SYSTEM", "VERSIONING"]) {
+            return Err(NotUnderstood("a table gets a history by a column"));
         } else {
             return beside(p);
         }
         Ok(true)
+    }
+
+    /// Behind `GENERATED ALWAYS AS`.
+    fn generated_as(&mut self, p: &mut Parser) -> Result<(), NotUnderstood> {
+        if p.take_all(&["ROW", "START"]) {
+            (self.generated, self.is_null_said) = (Some(Generated::RowStart), Some(false));
+        } else if p.take_all(&["ROW", "END"]) {
+            (self.generated, self.is_null_said) = (Some(Generated::RowEnd), Some(false));
+        } else {
+            p.skip_parentheses()?;
+            self.generated.get_or_insert(Generated::Virtual);
+        }
+        Ok(())
     }
 
     fn set_key(&mut self, key: ColumnKey) -> Result<(), NotUnderstood> {
@@ -129,7 +154,8 @@ impl ColumnSpec {
         environment: &Environment,
     ) -> Result<DescribedColumn, NotUnderstood> {
         let resolved = self.column_type.resolve(of_table, environment)?;
-        if self.column_type.is_timestamp() && self.is_null_said != Some(true) {
+        let is_implicit = self.is_null_said != Some(true) && self.generated.is_none();
+        if self.column_type.is_timestamp() && is_implicit {
             self.refuse_implicit_timestamp(environment)?;
         }
         let mut column = DescribedColumn {
@@ -140,12 +166,22 @@ impl ColumnSpec {
             ..DescribedColumn::default()
         };
         let shown = self.default.certainly_shown(&column, environment);
-        column.is_unproven = shown == Shown::Unproven || self.generated.is_some();
+        let is_computed = matches!(self.generated, Some(Generated::Virtual | Generated::Stored));
+        // MariaDB shows one all the same.
+        let lacks_default = !column.nullable && !self.has_default;
+        let is_odd = self.column_type.is_compressed && lacks_default;
+        column.is_unproven = shown == Shown::Unproven || is_computed || is_odd;
+        match self.generated {
+            Some(Generated::RowStart) => column.expression = "ROW START".to_owned(),
+            Some(Generated::RowEnd) => column.expression = ROW_END.to_owned(),
+            Some(Generated::Virtual | Generated::Stored) | None => {}
+        }
         let mut extra = Extra {
             on_update: self.on_update,
             is_auto_increment: self.is_auto_increment,
             generated: self.generated,
             is_invisible: self.is_invisible,
+            is_without_versions: self.is_without_versions,
             ..Extra::default()
         };
         match shown {
@@ -175,25 +211,30 @@ impl ColumnSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Extra {
     pub(super) is_expression: bool,
-    on_update: Option<u64>,
+    pub(super) on_update: Option<u64>,
     is_auto_increment: bool,
     generated: Option<Generated>,
     pub(super) is_invisible: bool,
+    is_without_versions: bool,
 }
+
+/// The expression of the column that ends a row of MariaDB's history.
+pub(super) const ROW_END: &str = "ROW END";
 
 impl Extra {
     pub(super) fn of(column: &DescribedColumn) -> Self {
         let has = |what: &str| column.extra.contains(what);
-        let on_update =
-            column
-                .extra
-                .split_once("on update CURRENT_TIMESTAMP")
-                .map(|(_, behind)| {
-                    let digits = behind
-                        .strip_prefix('(')
-                        .and_then(|behind| behind.split(')').next());
-                    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
-                });
+        // MariaDB writes it in lower case.
+        let on_update = ["CURRENT_TIMESTAMP", "current_timestamp"].into_iter();
+        let on_update = on_update
+            .filter_map(|now| column.extra.split_once(&format!("on update {now}")))
+            .next()
+            .map(|(_, behind)| {
+                let digits = behind
+                    .strip_prefix('(')
+                    .and_then(|behind| behind.split(')').next());
+                digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+            });
         Self {
             is_expression: has("DEFAULT_GENERATED"),
             on_update,
@@ -204,6 +245,7 @@ impl Extra {
                 (false, false) => None,
             },
             is_invisible: has("INVISIBLE"),
+            is_without_versions: has("WITHOUT SYSTEM VERSIONING"),
         }
     }
 
@@ -212,23 +254,35 @@ impl Extra {
         if self.is_expression && environment.dialect.tells_expressions {
             parts.push("DEFAULT_GENERATED".to_owned());
         }
-        match self.on_update {
-            Some(0) => parts.push("on update CURRENT_TIMESTAMP".to_owned()),
-            Some(fraction) => parts.push(format!("on update CURRENT_TIMESTAMP({fraction})")),
-            None => {}
+        let is_mariadb = environment.dialect.is_mariadb;
+        match (self.on_update, is_mariadb) {
+            (Some(0), false) => parts.push("on update CURRENT_TIMESTAMP".to_owned()),
+            (Some(fraction), false) => {
+                parts.push(format!("on update CURRENT_TIMESTAMP({fraction})"));
+            }
+            (Some(0), true) => parts.push("on update current_timestamp()".to_owned()),
+            (Some(fraction), true) => {
+                parts.push(format!("on update current_timestamp({fraction})"));
+            }
+            (None, _) => {}
         }
         if self.is_auto_increment {
             parts.push("auto_increment".to_owned());
         }
         match self.generated {
             Some(Generated::Virtual) => parts.push("VIRTUAL GENERATED".to_owned()),
-            Some(Generated::Stored) => parts.push("STORED GENERATED".to_owned()),
+            Some(Generated::Stored | Generated::RowStart | Generated::RowEnd) => {
+                parts.push("STORED GENERATED".to_owned());
+            }
             None => {}
+        }
+        if self.is_without_versions {
+            parts.push("WITHOUT SYSTEM VERSIONING".to_owned());
         }
         if self.is_invisible {
             parts.push("INVISIBLE".to_owned());
         }
-        parts.join(" ")
+        parts.join(if is_mariadb { ", " } else { " " })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::collations::Collation;
 use super::column::ColumnKey;
 use super::column::ColumnSpec;
+use super::defaults::NULL;
 use super::keys::{KeySpec, is_key_next, read_key};
 use super::parser::Parser;
 use super::types::charset_name;
@@ -69,17 +70,17 @@ impl CharsetOption {
         standard: Option<Collation>,
         environment: &Environment,
     ) -> Result<Option<Collation>, NotUnderstood> {
-        let is_standard = |name: &String| name.eq_ignore_ascii_case("DEFAULT");
-        let unknown = NotUnderstood("a collation is not known");
-        match (&self.collation, &self.charset) {
-            (Some(name), _) if !is_standard(name) => Collation::named(name, environment.dialect)
-                .map(Some)
-                .ok_or(unknown),
-            (_, Some(name)) if !is_standard(name) => Collation::of_charset(name, environment)
-                .map(Some)
-                .ok_or(unknown),
-            (_, _) => Ok(standard),
-        }
+        let said = |name: &Option<String>| {
+            let name = name.clone();
+            name.filter(|name| !name.eq_ignore_ascii_case("DEFAULT"))
+        };
+        let (collation, charset) = (said(&self.collation), said(&self.charset));
+        Collation::chosen(
+            collation.as_deref(),
+            charset.as_deref(),
+            standard,
+            environment,
+        )
     }
 }
 
@@ -89,13 +90,15 @@ pub(super) fn table(
     of_database: Option<Collation>,
     environment: &Environment,
 ) -> Result<DescribedTable, NotUnderstood> {
-    let (mut columns, mut keys) = (Vec::new(), Vec::new());
+    let (mut columns, mut keys, mut ends_of_periods) = (Vec::new(), Vec::new(), Vec::new());
     p.expect_sign('(')?;
     loop {
         if is_key_next(p) {
             keys.extend(read_key(p)?);
-        } else if p.is_one_of(&["LIKE", "SELECT", "PERIOD"]) {
-            return Err(NotUnderstood("a table is made of another, or of periods"));
+        } else if p.is_one_of(&["LIKE", "SELECT"]) {
+            return Err(NotUnderstood("a table is made of another"));
+        } else if p.is_all(&["PERIOD", "FOR"]) {
+            ends_of_periods.extend(period(p)?);
         } else {
             let column = ColumnSpec::read(p, environment)?;
             keys.extend(column.key_spec());
@@ -119,8 +122,26 @@ pub(super) fn table(
             .columns
             .push(column.described(collation, environment)?);
     }
+    for name in ends_of_periods {
+        table.refuse_null(&name)?;
+    }
     table.add_keys(keys)?;
+    table.settle_defaults(environment);
     Ok(table)
+}
+
+/// MariaDB: `PERIOD FOR name (column, column)`. Returns the columns, which are NOT NULL.
+pub(super) fn period(p: &mut Parser) -> Result<[String; 2], NotUnderstood> {
+    p.expect("PERIOD")?;
+    p.expect("FOR")?;
+    p.take_all(&["IF", "NOT", "EXISTS"]);
+    p.name()?;
+    p.expect_sign('(')?;
+    let begin = p.name()?;
+    p.expect_sign(',')?;
+    let end = p.name()?;
+    p.expect_sign(')')?;
+    Ok([begin, end])
 }
 
 impl ColumnSpec {
@@ -132,6 +153,26 @@ impl ColumnSpec {
 }
 
 impl DescribedTable {
+    /// A column is NOT NULL from here on.
+    pub(super) fn refuse_null(&mut self, name: &str) -> Result<(), NotUnderstood> {
+        let index = self.column_index(name);
+        let column = index.and_then(|index| self.columns.get_mut(index));
+        column
+            .ok_or(NotUnderstood("a period has no column"))?
+            .nullable = false;
+        Ok(())
+    }
+
+    /// What cannot be NULL does not have it as its default: keys may have decided that after the column was read.
+    pub(super) fn settle_defaults(&mut self, environment: &Environment) {
+        for column in &mut self.columns {
+            let is_null = column.default.as_deref() == Some(NULL);
+            if environment.dialect.is_mariadb && is_null && !column.nullable {
+                column.default = None;
+            }
+        }
+    }
+
     /// Adds keys, those without a name last, as names that are given come first.
     pub(super) fn add_keys(&mut self, keys: Vec<KeySpec>) -> Result<(), NotUnderstood> {
         for key in keys {
@@ -221,8 +262,8 @@ pub(super) fn skip_option(p: &mut Parser) -> Result<bool, NotUnderstood> {
         }
         Ok(true)
     } else {
-        // The end of CREATE TABLE … SELECT in ROW format.
-        Ok(p.take_all(&["START", "TRANSACTION"]))
+        // The end of CREATE TABLE … SELECT in ROW format; and what MariaDB calls a table with a history.
+        Ok(p.take_all(&["START", "TRANSACTION"]) || p.take_all(&["WITH", "SYSTEM", "VERSIONING"]))
     }
 }
 

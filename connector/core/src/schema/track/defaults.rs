@@ -5,6 +5,7 @@
 
 use super::collations::Collation;
 use super::parser::Parser;
+use super::types::quoted;
 use super::words::Word;
 use super::{Environment, NotUnderstood};
 use crate::schema::DescribedColumn;
@@ -19,6 +20,10 @@ pub(super) enum Default {
     Bits(Vec<u8>),
     /// The time at which a row is made, with a number of digits of a second.
     Now(u64),
+    /// The same as `LOCALTIME` or `LOCALTIMESTAMP`, which to MariaDB are other functions.
+    Local(u64),
+    /// `UUID()`
+    Uuid,
     /// What only the server can compute.
     Other,
 }
@@ -39,8 +44,16 @@ impl Default {
             p.skip_parentheses()?;
             return Ok(Self::Other);
         }
-        if let Some(fraction) = now(p)? {
-            return Ok(Self::Now(fraction));
+        let is_local = p.is_one_of(&["LOCALTIME", "LOCALTIMESTAMP"]);
+        match now(p)? {
+            Some(fraction) if is_local => return Ok(Self::Local(fraction)),
+            Some(fraction) => return Ok(Self::Now(fraction)),
+            None => {}
+        }
+        // Of MariaDB.
+        if p.take_all(&["NEXT", "VALUE", "FOR"]) {
+            p.qualified()?;
+            return Ok(Self::Other);
         }
         let is_negative = p.take_sign('-');
         if !is_negative {
@@ -55,6 +68,12 @@ impl Default {
                 "NULL" => Self::None,
                 "TRUE" => Self::Number("1".to_owned()),
                 "FALSE" => Self::Number("0".to_owned()),
+                "CURRENT_DATE" | "CURRENT_TIME" | "CURRENT_USER" | "CURRENT_ROLE" | "UTC_DATE"
+                | "UTC_TIME" | "UTC_TIMESTAMP"
+                    if !p.is_sign('(') =>
+                {
+                    Self::Other
+                }
                 // `_latin1'x'`, `N'x'`, `DATE'2020-01-01'`
                 word => match p.peek() {
                     Some(Word::Text(text)) if text.is_ascii() && is_introducer(word) => {
@@ -68,8 +87,9 @@ impl Default {
                     }
                     // An expression, which MariaDB takes without parentheses.
                     Some(Word::Sign('(')) => {
+                        let is_uuid = word == "UUID" && p.peek_at(1) == Some(&Word::Sign(')'));
                         p.skip_parentheses()?;
-                        Self::Other
+                        if is_uuid { Self::Uuid } else { Self::Other }
                     }
                     Some(_) | None => return Err(NotUnderstood("a default is not known")),
                 },
@@ -95,8 +115,9 @@ impl Default {
                 .and_then(Collation::of_number)
                 .is_some_and(Collation::is_utf8)
         };
-        match self {
+        let shown = match self {
             Self::Text(_) if is_padded => Shown::Unproven,
+            Self::Local(_) if environment.dialect.is_mariadb => Shown::Unproven,
             Self::Text(text)
                 if !(text.is_ascii() || (environment.has_utf8_literals && is_utf8())) =>
             {
@@ -107,7 +128,16 @@ impl Default {
             | Self::Number(_)
             | Self::Bits(_)
             | Self::Now(_)
+            | Self::Local(_)
+            | Self::Uuid
             | Self::Other => self.shown(&column.sql_type),
+        };
+        match (environment.dialect.is_mariadb, shown) {
+            (true, shown) => shown.by_mariadb(column),
+            (false, Shown::Literal(text)) if environment.dialect.has_old_names => {
+                Shown::Literal(as_bytes(text, column))
+            }
+            (false, shown) => shown,
         }
     }
 
@@ -117,10 +147,19 @@ impl Default {
         let literal = |text: Option<String>| text.map_or(Shown::Unproven, Shown::Literal);
         match (self, family) {
             (Self::None, _) => Shown::Nothing,
-            (Self::Now(0), _) => Shown::Now("CURRENT_TIMESTAMP".to_owned()),
-            (Self::Now(fraction), _) => Shown::Now(format!("CURRENT_TIMESTAMP({fraction})")),
-            (Self::Other, _) => Shown::Unproven,
+            (Self::Now(0) | Self::Local(0), _) => Shown::Now("CURRENT_TIMESTAMP".to_owned()),
+            (Self::Now(fraction) | Self::Local(fraction), _) => {
+                Shown::Now(format!("CURRENT_TIMESTAMP({fraction})"))
+            }
+            // Elsewhere it stands in parentheses.
+            (Self::Uuid, "uuid" | "char" | "varchar") => Shown::Now("uuid()".to_owned()),
+            (Self::Other | Self::Uuid, _) => Shown::Unproven,
             (Self::Text(text), "char" | "varchar") => literal(fitting(text, sql_type)),
+            // Only MariaDB has defaults of these.
+            (Self::Text(text), "tinytext" | "text" | "mediumtext" | "longtext") => {
+                let is_plain = text.len() <= 255 && text.chars().all(|c| matches!(c, ' '..='~'));
+                literal(is_plain.then(|| text.clone()))
+            }
             (Self::Number(number), "char" | "varchar") => {
                 literal(whole(number, "").and_then(|number| fitting(&number, sql_type)))
             }
@@ -165,6 +204,73 @@ impl Default {
         }
     }
 }
+
+/// A default of bytes as MySQL 5.7 shows it: all of them, where 8.0 writes their digits.
+fn as_bytes(shown: String, column: &DescribedColumn) -> String {
+    let (family, most) = (family(column), length(column));
+    match (family, shown.strip_prefix("0x"), most) {
+        ("binary", Some(digits), most) => format!("{:\0<most$}", text_of(digits)),
+        ("varbinary", Some(digits), _) => text_of(digits),
+        (_, _, _) => shown,
+    }
+}
+
+/// The ASCII text whose bytes are given in hexadecimal digits.
+fn text_of(digits: &str) -> String {
+    let pairs = digits.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs.filter_map(byte).map(char::from).collect()
+}
+
+/// The type's first word.
+fn family(column: &DescribedColumn) -> &str {
+    column.sql_type.split(['(', ' ']).next().unwrap_or_default()
+}
+
+/// The first number in the type's parentheses.
+fn length(column: &DescribedColumn) -> usize {
+    let first = numbers(&column.sql_type).and_then(|numbers| numbers.first().copied());
+    first
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or(0)
+}
+
+impl Shown {
+    /// The same as MariaDB shows it, which quotes literals and says NULL.
+    fn by_mariadb(self, column: &DescribedColumn) -> Self {
+        match (self, family(column)) {
+            (Self::Nothing, _) if column.nullable => Self::Literal(NULL.to_owned()),
+            (Self::Now(text), _) => {
+                let text = text.to_ascii_lowercase();
+                let parentheses = if text.ends_with(')') { "" } else { "()" };
+                Self::Now(format!("{text}{parentheses}"))
+            }
+            (Self::Literal(text), "binary" | "varbinary") => {
+                let digits = text.strip_prefix("0x").unwrap_or_default();
+                let width = match family(column) {
+                    "binary" => length(column) * 2,
+                    _ => 0,
+                };
+                Self::Literal(format!("x'{digits:0<width$}'"))
+            }
+            (
+                Self::Literal(text),
+                "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float"
+                | "double" | "year" | "bit",
+            ) => Self::Literal(text),
+            // To MariaDB these are expressions, whose texts it writes with backslashes.
+            (Self::Literal(text), "tinytext" | "text" | "mediumtext" | "longtext") => {
+                let text = text.replace('\\', "\\\\").replace('\'', "\\'");
+                Self::Literal(format!("'{text}'"))
+            }
+            (Self::Literal(text), _) => Self::Literal(quoted(&text)),
+            (shown @ (Self::Nothing | Self::Unproven), _) => shown,
+        }
+    }
+}
+
+/// What MariaDB shows where a column has no other default and may be NULL.
+pub(super) const NULL: &str = "NULL";
 
 /// True for what makes ASCII text of a literal behind it.
 fn is_introducer(word: &str) -> bool {

@@ -60,6 +60,7 @@ impl Tracker {
                 .is_some_and(Collation::is_utf8),
             server_collation: statement.session.server_collation,
             utf8mb4_collation: statement.session.utf8mb4_collation,
+            charset_collations: statement.session.charset_collations.unwrap_or_default(),
             explicit_timestamps: statement.session.explicit_timestamps,
             folds_names: self.folds_names,
         };
@@ -69,10 +70,7 @@ impl Tracker {
             is_mariadb: self.dialect.is_mariadb,
         };
         let mut p = Parser::new(words(text, rules)?);
-        // MariaDB: `SET STATEMENT variable = value FOR statement`.
-        if p.is("SET") {
-            return Err(NotUnderstood("a statement with settings of its own"));
-        }
+        p.take_settings();
         let p = &mut p;
         if p.take("CREATE") {
             self.create(p, &environment)
@@ -82,6 +80,8 @@ impl Tracker {
                 self.alter_table(p, &environment)
             } else if p.take_one(&["DATABASE", "SCHEMA"]) {
                 self.alter_database(p, &environment)
+            } else if p.take("SEQUENCE") {
+                Ok(None)
             } else {
                 Err(NotUnderstood("something else is altered"))
             }
@@ -141,8 +141,30 @@ impl Tracker {
             );
             return Ok(None);
         }
+        if p.take("SEQUENCE") {
+            return self.create_sequence(p, environment);
+        }
+        self.create_index(p, replaces, environment)
+    }
+
+    /// No table has the name of a sequence: one that was there is replaced.
+    fn create_sequence(&mut self, p: &mut Parser, environment: &Environment) -> Followed {
+        let is_conditional = p.take_all(&["IF", "NOT", "EXISTS"]);
+        let name = qualified(p, environment)?;
+        if !is_conditional {
+            self.gone(name);
+        }
+        Ok(None)
+    }
+
+    fn create_index(
+        &mut self,
+        p: &mut Parser,
+        replaces: bool,
+        environment: &Environment,
+    ) -> Followed {
         let is_unique = p.take("UNIQUE");
-        p.take_one(&["ONLINE", "OFFLINE", "FULLTEXT", "SPATIAL"]);
+        p.take_one(&["ONLINE", "OFFLINE", "FULLTEXT", "SPATIAL", "VECTOR"]);
         p.expect("INDEX")?;
         let is_conditional = p.take_all(&["IF", "NOT", "EXISTS"]);
         let index = p.name()?;
@@ -156,6 +178,9 @@ impl Tracker {
             let parts = read_parts(p)?;
             skip_options(p)?;
             let mut table = table.clone();
+            if replaces && table.key(&index).is_some() {
+                table.drop_key(&index)?;
+            }
             table.add_keys(vec![KeySpec::named(index, is_unique, parts)])?;
             Ok(table)
         });
@@ -232,6 +257,9 @@ impl Tracker {
             });
             return Ok(self.now_is(name, changed));
         }
+        if p.take("SEQUENCE") {
+            return Ok(None);
+        }
         if !p.take_one(&["TABLE", "TABLES"]) {
             return Err(NotUnderstood("something else is dropped"));
         }
@@ -255,7 +283,7 @@ impl Tracker {
         if !p.take_one(&["TABLE", "TABLES"]) {
             return Err(NotUnderstood("something else is renamed"));
         }
-        p.take_all(&["IF", "EXISTS"]);
+        let is_conditional = p.take_all(&["IF", "EXISTS"]);
         let mut renames = Vec::new();
         loop {
             let from = qualified(p, environment)?;
@@ -269,6 +297,9 @@ impl Tracker {
             }
         }
         for (from, to) in renames {
+            if is_conditional && *self.table(&from) == Known::Gone {
+                continue;
+            }
             let known = self.tables.remove(&from).unwrap_or(Known::Unproven);
             self.gone(from);
             // What is renamed was there.

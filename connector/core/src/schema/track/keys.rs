@@ -4,7 +4,7 @@
 //! `sql/sql_table.cc`, `sort_keys`; how it names them: the same file, `make_unique_key_name`.
 
 use super::NotUnderstood;
-use super::column::{check, references};
+use super::column::{ROW_END, check, references};
 use super::parser::Parser;
 use crate::schema::{DescribedColumn, DescribedKey, DescribedTable, KeyPart, PRIMARY};
 
@@ -16,6 +16,8 @@ pub(super) struct KeySpec {
     parts: Vec<KeyPart>,
     /// The server makes it for a foreign key, unless there is one.
     is_of_foreign_key: bool,
+    /// Nothing is done if there is one of its name.
+    is_conditional: bool,
 }
 
 impl KeySpec {
@@ -29,6 +31,7 @@ impl KeySpec {
                 prefix: None,
             }],
             is_of_foreign_key: false,
+            is_conditional: false,
         }
     }
 
@@ -39,6 +42,7 @@ impl KeySpec {
             is_unique,
             parts,
             is_of_foreign_key: false,
+            is_conditional: false,
         }
     }
 }
@@ -55,13 +59,15 @@ pub(super) fn is_key_next(p: &Parser) -> bool {
         "CONSTRAINT",
         "FOREIGN",
         "CHECK",
-    ])
+    ]) || (p.is("VECTOR") && (p.is_at(1, "INDEX") || p.is_at(1, "KEY")))
 }
 
 /// Reads the definition of a key or constraint; `None` for a constraint without a key.
 pub(super) fn read_key(p: &mut Parser) -> Result<Option<KeySpec>, NotUnderstood> {
     let mut constraint = None;
-    if p.take("CONSTRAINT") && !p.is_one_of(&["PRIMARY", "UNIQUE", "FOREIGN", "CHECK"]) {
+    let is_constraint = p.take("CONSTRAINT");
+    let is_conditional = is_constraint && p.take_all(&["IF", "NOT", "EXISTS"]);
+    if is_constraint && !p.is_one_of(&["PRIMARY", "UNIQUE", "FOREIGN", "CHECK"]) {
         constraint = Some(p.name()?);
     }
     if p.is("CHECK") {
@@ -69,7 +75,7 @@ pub(super) fn read_key(p: &mut Parser) -> Result<Option<KeySpec>, NotUnderstood>
         return Ok(None);
     }
     if p.take_all(&["FOREIGN", "KEY"]) {
-        p.take_all(&["IF", "NOT", "EXISTS"]);
+        let is_conditional = p.take_all(&["IF", "NOT", "EXISTS"]) || is_conditional;
         let name = match p.is_sign('(') {
             true => None,
             false => Some(p.name()?),
@@ -81,17 +87,18 @@ pub(super) fn read_key(p: &mut Parser) -> Result<Option<KeySpec>, NotUnderstood>
             is_unique: false,
             parts,
             is_of_foreign_key: true,
+            is_conditional,
         }));
     }
     let is_primary = p.take_all(&["PRIMARY", "KEY"]);
     let is_unique = is_primary || p.take("UNIQUE");
     if !is_unique {
-        p.take_one(&["FULLTEXT", "SPATIAL"]);
+        p.take_one(&["FULLTEXT", "SPATIAL", "VECTOR"]);
     }
     if !is_primary {
         p.take_one(&["INDEX", "KEY"]);
     }
-    p.take_all(&["IF", "NOT", "EXISTS"]);
+    let is_conditional = p.take_all(&["IF", "NOT", "EXISTS"]) || is_conditional;
     let mut name = None;
     if !p.is_sign('(') && !p.is_one_of(&["USING", "TYPE"]) {
         name = Some(p.name()?);
@@ -107,6 +114,7 @@ pub(super) fn read_key(p: &mut Parser) -> Result<Option<KeySpec>, NotUnderstood>
         is_unique,
         parts,
         is_of_foreign_key: false,
+        is_conditional,
     }))
 }
 
@@ -153,12 +161,17 @@ pub(super) fn skip_options(p: &mut Parser) -> Result<(), NotUnderstood> {
             "COMMENT",
             "ENGINE_ATTRIBUTE",
             "SECONDARY_ENGINE_ATTRIBUTE",
+            "CLUSTERING",
+            "M",
+            "DISTANCE",
         ]) {
             p.take_sign('=');
             p.skip_value()?;
         } else if p.take_all(&["WITH", "PARSER"]) {
             p.name()?;
-        } else if !p.take_one(&["VISIBLE", "INVISIBLE"]) {
+        } else if !p.take_one(&["VISIBLE", "INVISIBLE", "IGNORED"])
+            && !p.take_all(&["NOT", "IGNORED"])
+        {
             return Ok(());
         }
     }
@@ -179,6 +192,10 @@ impl DescribedTable {
 
     /// Adds a key.
     pub(super) fn add_key(&mut self, mut key: KeySpec) -> Result<(), NotUnderstood> {
+        let is_there = |name: &String| self.key(name).is_some();
+        if key.is_conditional && key.name.as_ref().is_some_and(is_there) {
+            return Ok(());
+        }
         for part in &mut key.parts {
             let Some(name) = &mut part.column else {
                 continue;
@@ -215,6 +232,17 @@ impl DescribedTable {
         };
         if self.keys.iter().any(|known| same(&known.name, &name)) {
             return Err(NotUnderstood("a key is there twice"));
+        }
+        // MariaDB tells rows of the past apart by when they ended.
+        let ended = self
+            .columns
+            .iter()
+            .find(|column| column.expression == ROW_END);
+        if let Some(ended) = ended.filter(|_| key.is_unique) {
+            key.parts.push(KeyPart {
+                column: Some(ended.name.clone()),
+                prefix: None,
+            });
         }
         self.keys.push(DescribedKey {
             name,

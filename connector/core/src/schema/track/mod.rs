@@ -22,6 +22,7 @@ use self::create::CharsetOption;
 pub(super) use self::parser::Parser;
 pub use self::tracker::{Known, Tracker};
 pub(super) use self::words::{Rules, Word, words};
+use crate::decode::CharsetCollations;
 use crate::selection::TableName;
 
 /// A statement, or a part of one, is not understood.
@@ -40,8 +41,8 @@ pub struct Dialect {
     pub tells_expressions: bool,
     /// JSON is text there.
     pub is_mariadb: bool,
-    /// The default collation of `utf8mb4`, if it is known.
-    pub utf8mb4_collation: Option<u64>,
+    /// The default collation of `utf8mb4`, unless the session has another.
+    pub utf8mb4_collation: u64,
 }
 
 impl Dialect {
@@ -58,10 +59,7 @@ impl Dialect {
             has_old_names: !is_from([8, 0, 11]),
             tells_expressions: is_from([8, 0, 0]),
             is_mariadb,
-            utf8mb4_collation: match is_mariadb {
-                true => (number < [11, 6, 0]).then_some(45),
-                false => Some(if is_from([8, 0, 1]) { 255 } else { 45 }),
-            },
+            utf8mb4_collation: if is_from([8, 0, 1]) { 255 } else { 45 },
         }
     }
 }
@@ -79,6 +77,8 @@ pub(crate) struct Environment {
     pub(crate) server_collation: Option<u64>,
     /// `default_collation_for_utf8mb4`
     pub(crate) utf8mb4_collation: Option<u64>,
+    /// `character_set_collations`
+    pub(crate) charset_collations: CharsetCollations,
     /// `explicit_defaults_for_timestamp`
     pub(crate) explicit_timestamps: Option<bool>,
     /// Names of tables and databases are in lower case (`lower_case_table_names` 1).

@@ -19,10 +19,16 @@ fn statement(text: &str) -> Statement<'_> {
 }
 
 fn tracker() -> Tracker {
-    let mut tracker = Tracker::new(Dialect::of_version("8.0.31"), false);
+    tracker_of("8.0.31")
+}
+
+fn tracker_of(version: &str) -> Tracker {
+    let mut tracker = Tracker::new(Dialect::of_version(version), false);
     tracker.follow(&statement("CREATE DATABASE shop")).unwrap();
     tracker
 }
+
+const MARIADB: &str = "11.8.2-MariaDB-log";
 
 /// What is known of a table of `shop`, in short: columns, then the key.
 fn short(tracker: &Tracker, table: &str) -> String {
@@ -49,7 +55,11 @@ fn short(tracker: &Tracker, table: &str) -> String {
 
 /// Follows statements, all of which must be understood, and says what becomes of table `t`.
 fn after(statements: &[&str]) -> String {
-    let mut tracker = tracker();
+    after_on("8.0.31", statements)
+}
+
+fn after_on(version: &str, statements: &[&str]) -> String {
+    let mut tracker = tracker_of(version);
     for text in statements {
         if let Err(reason) = tracker.follow(&statement(text)) {
             panic!("{text}: {reason}");
@@ -112,6 +122,272 @@ fn a_column_is_what_the_server_makes_of_it() {
         let key = if written == "SERIAL" { "[c]" } else { "[]" };
         assert_eq!(found, format!("c {shown}, d int? {key}"), "{written}");
     }
+}
+
+#[test]
+fn a_column_is_what_other_servers_make_of_it() {
+    for (version, written, shown, extra) in [
+        ("5.7.22", "INT", "int(11)?", ""),
+        ("5.7.22", "YEAR", "year(4)?", ""),
+        ("5.7.22", "BINARY(3) DEFAULT 'ab'", "binary(3)?=ab\0", ""),
+        (
+            "5.7.22",
+            "VARBINARY(3) DEFAULT 'ab'",
+            "varbinary(3)?=ab",
+            "",
+        ),
+        (
+            "5.7.22",
+            "DATETIME DEFAULT NOW() ON UPDATE NOW()",
+            "datetime?=CURRENT_TIMESTAMP",
+            "on update CURRENT_TIMESTAMP",
+        ),
+        (MARIADB, "INT", "int(11)?=NULL", ""),
+        (MARIADB, "INT NOT NULL", "int(11)", ""),
+        (
+            MARIADB,
+            "VARCHAR(9) DEFAULT 'it''s'",
+            "varchar(9)?='it''s'",
+            "",
+        ),
+        (MARIADB, "CHAR(3) DEFAULT 5", "char(3)?='5'", ""),
+        (MARIADB, "TEXT DEFAULT 'x'", "text?='x'", ""),
+        (MARIADB, "TEXT DEFAULT 'it''s'", r"text?='it\'s'", ""),
+        (MARIADB, "TEXT DEFAULT 'é'", "text?!", ""),
+        (
+            MARIADB,
+            "DECIMAL(6,2) DEFAULT '1.5'",
+            "decimal(6,2)?=1.50",
+            "",
+        ),
+        (
+            MARIADB,
+            "BINARY(3) DEFAULT 'ab'",
+            "binary(3)?=x'616200'",
+            "",
+        ),
+        (
+            MARIADB,
+            "VARBINARY(3) DEFAULT 'ab'",
+            "varbinary(3)?=x'6162'",
+            "",
+        ),
+        (
+            MARIADB,
+            "DATETIME(3) DEFAULT NOW(3) ON UPDATE NOW(3) INVISIBLE",
+            "datetime(3)?=current_timestamp(3)",
+            "on update current_timestamp(3), INVISIBLE",
+        ),
+        (MARIADB, "DATETIME DEFAULT LOCALTIME", "datetime?!", ""),
+        (MARIADB, "DATE DEFAULT CURRENT_DATE", "date?!", ""),
+        (MARIADB, "INT DEFAULT (NEXT VALUE FOR s)", "int(11)?!", ""),
+        (MARIADB, "INT DEFAULT NEXT VALUE FOR s", "int(11)?!", ""),
+        (MARIADB, "JSON", "longtext?=NULL", ""),
+        (MARIADB, "UUID NOT NULL DEFAULT UUID()", "uuid=uuid()", ""),
+        (MARIADB, "INT DEFAULT CONCAT(1, 2)", "int(11)?!", ""),
+        (MARIADB, "INET6", "inet6?=NULL", ""),
+        (
+            MARIADB,
+            "BLOB COMPRESSED=zlib",
+            "blob /*M!100301 COMPRESSED*/?=NULL",
+            "",
+        ),
+        (
+            MARIADB,
+            "BLOB COMPRESSED NOT NULL",
+            "blob /*M!100301 COMPRESSED*/!",
+            "",
+        ),
+        (
+            MARIADB,
+            "INT WITHOUT SYSTEM VERSIONING",
+            "int(11)?=NULL",
+            "WITHOUT SYSTEM VERSIONING",
+        ),
+        (
+            MARIADB,
+            "TIMESTAMP(6) AS ROW START",
+            "timestamp(6)",
+            "STORED GENERATED",
+        ),
+        (
+            MARIADB,
+            "INT AS (d + 1) PERSISTENT",
+            "int(11)?=NULL!",
+            "STORED GENERATED",
+        ),
+    ] {
+        let text = format!("CREATE TABLE t (c {written}, d INT NOT NULL)");
+        let mut tracker = tracker_of(version);
+        tracker.follow(&statement(&text)).unwrap();
+        let found = short(&tracker, "t");
+        assert_eq!(
+            found,
+            format!("c {shown}, d int(11) []"),
+            "{version}: {written}"
+        );
+        let Known::Proven(table) = tracker.table(&TableName::new("shop", "t")) else {
+            panic!("it is not proven");
+        };
+        assert_eq!(table.columns[0].extra, extra, "{version}: {written}");
+    }
+}
+
+#[test]
+fn what_only_mariadb_says_is_followed() {
+    let create = "CREATE TABLE t (a INT NOT NULL, b INT DEFAULT 1, UNIQUE KEY u (a))";
+    for (clauses, expected) in [
+        (
+            "ADD COLUMN IF NOT EXISTS b BIGINT, ADD COLUMN IF NOT EXISTS c INT NOT NULL",
+            "a int(11), b int(11)?=1, c int(11) [a]",
+        ),
+        (
+            "DROP COLUMN IF EXISTS x, MODIFY IF EXISTS x INT, CHANGE IF EXISTS b d INT NOT NULL",
+            "a int(11), d int(11) [a]",
+        ),
+        (
+            "RENAME COLUMN IF EXISTS b TO d, RENAME COLUMN IF EXISTS x TO y, RENAME INDEX IF EXISTS x TO y",
+            "a int(11), d int(11)?=1 [a]",
+        ),
+        (
+            "ALTER COLUMN IF EXISTS b SET DEFAULT 2, ALTER IF EXISTS x DROP DEFAULT, ALTER INDEX u IGNORED",
+            "a int(11), b int(11)?=2 [a]",
+        ),
+        (
+            "ADD UNIQUE KEY IF NOT EXISTS u (b), ADD PRIMARY KEY IF NOT EXISTS (b)",
+            "a int(11), b int(11)=1 [b]",
+        ),
+        (
+            "DROP PRIMARY KEY IF EXISTS, DROP KEY IF EXISTS x, DROP CONSTRAINT IF EXISTS x",
+            "a int(11), b int(11)?=1 [a]",
+        ),
+        (
+            "WAIT 5 ADD c INT, ALGORITHM=INSTANT",
+            "a int(11), b int(11)?=1, c int(11)?=NULL [a]",
+        ),
+        (
+            "NOWAIT ADD SYSTEM VERSIONING",
+            "a int(11), b int(11)?=1 [a]",
+        ),
+        (
+            "ADD PERIOD FOR p (a, b), DROP PERIOD FOR q",
+            "a int(11), b int(11)=1 [a]",
+        ),
+        (
+            "ADD c INT, ADD PRIMARY KEY (c)",
+            "a int(11), b int(11)?=1, c int(11) [c]",
+        ),
+    ] {
+        for text in [
+            format!("ALTER TABLE t {clauses}"),
+            format!("SET STATEMENT a = (1), b = 'FOR' FOR ALTER TABLE t {clauses}"),
+            format!("/*M!100100 ALTER TABLE t {clauses} */"),
+        ] {
+            assert_eq!(after_on(MARIADB, &[create, &text]), expected, "{text}");
+        }
+    }
+    for (statements, expected) in [
+        (
+            &["CREATE OR REPLACE TABLE t (x INT)"][..],
+            "x int(11)?=NULL []",
+        ),
+        (
+            &["CREATE OR REPLACE UNIQUE INDEX u ON t (b)"],
+            "a int(11), b int(11)?=1 []",
+        ),
+        (&["CREATE OR REPLACE SEQUENCE t"], "gone"),
+        (
+            &[
+                "CREATE SEQUENCE s",
+                "ALTER SEQUENCE s RESTART",
+                "DROP SEQUENCE s",
+            ],
+            "a int(11), b int(11)?=1 [a]",
+        ),
+        (
+            &["RENAME TABLE IF EXISTS x TO t2, t TO u, u WAIT 3 TO t"],
+            "a int(11), b int(11)?=1 [a]",
+        ),
+        (
+            &[
+                "CREATE OR REPLACE TABLE t (i INT, s TIMESTAMP(6) AS ROW START, e TIMESTAMP(6) AS ROW END, \
+                 PERIOD FOR SYSTEM_TIME (s, e), PRIMARY KEY (i)) WITH SYSTEM VERSIONING",
+            ],
+            "i int(11), s timestamp(6), e timestamp(6) [i,e]",
+        ),
+        (
+            &[
+                "CREATE OR REPLACE TABLE t (d DATETIME DEFAULT NOW() ON UPDATE NOW())",
+                "ALTER TABLE t ALTER d DROP DEFAULT",
+            ],
+            "d datetime?=NULL []",
+        ),
+    ] {
+        let all = [&[create], statements].concat();
+        assert_eq!(after_on(MARIADB, &all), expected, "{statements:?}");
+    }
+}
+
+#[test]
+fn a_table_that_loses_its_history_is_unproven() {
+    let mut tracker = tracker_of(MARIADB);
+    let create = "CREATE TABLE t (i INT, s TIMESTAMP(6) AS ROW START, e TIMESTAMP(6) AS ROW END, \
+                  PERIOD FOR SYSTEM_TIME (s, e), PRIMARY KEY (i)) WITH SYSTEM VERSIONING";
+    tracker.follow(&statement(create)).unwrap();
+    tracker
+        .follow(&statement("ALTER TABLE t DROP SYSTEM VERSIONING"))
+        .unwrap_err();
+    assert_eq!(short(&tracker, "t"), "unproven");
+}
+
+#[test]
+fn character_sets_of_mariadb_have_the_collations_that_its_session_chose() {
+    let create = "CREATE TABLE t (a CHAR(1) CHARSET utf8mb4, b CHAR(1) COLLATE uca1400_as_cs, c CHAR(1) COLLATE utf8mb4_croatian_ci, \
+                  d JSON, e ENUM('x') CHARSET binary, f CHAR(1) CHARSET ucs2 COLLATE uca1400_german2_nopad_as_ci) CHARSET utf8";
+    let collations = |chosen: Option<crate::decode::CharsetCollations>| {
+        let mut tracker = tracker_of(MARIADB);
+        let mut statement = statement(create);
+        statement.session.charset_collations = chosen;
+        tracker.follow(&statement).unwrap();
+        let Known::Proven(table) = tracker.table(&TableName::new("shop", "t")) else {
+            panic!("it is not proven");
+        };
+        let columns = table.columns.iter().map(|column| column.collation);
+        columns.chain([table.collation]).collect::<Vec<_>>()
+    };
+    let some = |numbers: [u64; 7]| numbers.map(Some).to_vec();
+    assert_eq!(collations(None), some([45, 2051, 608, 46, 63, 2726, 33]));
+    let mut chosen = crate::decode::CharsetCollations::default();
+    (chosen[0], chosen[1]) = ((33, 2048), (45, 2304));
+    assert_eq!(
+        collations(Some(chosen)),
+        some([2304, 2051, 608, 46, 63, 2726, 2048])
+    );
+}
+
+#[test]
+fn each_collation_has_its_name() {
+    let mariadb = Dialect::of_version(MARIADB);
+    for (number, name) in [
+        (45, "utf8mb4_general_ci"),
+        (255, "utf8mb4_0900_ai_ci"),
+        (608, "utf8mb4_croatian_ci"),
+        (1069, "utf8mb4_general_nopad_ci"),
+        (2048, "utf8mb3_uca1400_ai_ci"),
+        (2311, "utf8mb4_uca1400_nopad_as_cs"),
+        (2464, "utf8mb4_uca1400_german2_ai_ci"),
+        (2488, "utf8mb4_uca1400_vietnamese_ai_ci"),
+        (3271, "utf32_uca1400_croatian_nopad_as_cs"),
+    ] {
+        assert_eq!(collation_name(number).as_deref(), Some(name));
+        let named = Collation::named(name, mariadb);
+        assert_eq!(named, Collation::of_number(number), "{name}");
+        assert_eq!(named.map(|found| found.number), Some(number), "{name}");
+    }
+    let mysql = Dialect::of_version("8.0.31");
+    assert_eq!(Collation::named("utf8mb4_uca1400_ai_ci", mysql), None);
+    let croatian = Collation::named("utf8mb4_croatian_ci", mysql);
+    assert_eq!(croatian.map(|found| found.number), Some(245));
 }
 
 #[test]

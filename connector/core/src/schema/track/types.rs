@@ -15,6 +15,8 @@ pub(super) struct Type {
     is_unsigned: bool,
     is_zerofill: bool,
     charset: CharsetSaid,
+    /// MariaDB keeps the values compressed, which its type says.
+    pub(super) is_compressed: bool,
     /// `SERIAL`
     pub(super) is_serial: bool,
 }
@@ -67,6 +69,8 @@ const BLOBS: [(&str, u64); 4] = [
 /// The most bytes of a VARCHAR.
 const VARCHAR_BYTES_MAX: u64 = 65_535;
 const REAL_AS_FLOAT: u64 = 1;
+/// How MariaDB shows that it keeps values compressed.
+const COMPRESSED: &str = " /*M!100301 COMPRESSED*/";
 
 impl Type {
     /// Reads a type with what belongs to it: sign and character set.
@@ -78,6 +82,7 @@ impl Type {
             is_unsigned: false,
             is_zerofill: false,
             charset,
+            is_compressed: false,
             is_serial: false,
         };
         if let Family::Other(name) = &read.family
@@ -92,6 +97,8 @@ impl Type {
                 read.is_unsigned = true;
             } else if p.take("ZEROFILL") {
                 (read.is_unsigned, read.is_zerofill) = (true, true);
+            } else if environment.dialect.is_mariadb && p.take("COMPRESSED") {
+                read.compress(p)?;
             } else if p.take("SIGNED") {
             } else if !read.charset.read(p)? {
                 return Ok(read);
@@ -102,6 +109,15 @@ impl Type {
     /// Takes a collation that is named among a column's attributes.
     pub(super) fn collate(&mut self, collation: String) {
         self.charset.collation = Some(collation);
+    }
+
+    /// Behind `COMPRESSED`: `[=method]`.
+    pub(super) fn compress(&mut self, p: &mut Parser) -> Result<(), NotUnderstood> {
+        self.is_compressed = true;
+        match p.take_sign('=') {
+            true => p.name().map(drop),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn is_timestamp(&self) -> bool {
@@ -154,14 +170,20 @@ impl Type {
                 if !members.iter().all(is_plain) {
                     return Err(NotUnderstood("names of members may be converted"));
                 }
+                // Servers before 8.0 give them the collation of bytes.
+                let is_told = is_text || environment.dialect.has_old_names;
                 (
                     members_type(name, members),
-                    is_text.then_some(collation.number),
+                    is_told.then_some(collation.number),
                 )
             }
         };
+        let compressed = match self.is_compressed {
+            true => COMPRESSED,
+            false => "",
+        };
         Ok(Resolved {
-            sql_type,
+            sql_type: sql_type + compressed,
             collation,
         })
     }
@@ -223,11 +245,8 @@ impl CharsetSaid {
         environment: &Environment,
     ) -> Result<Collation, NotUnderstood> {
         let unknown = NotUnderstood("a collation is not known");
-        let found = match (&self.collation, &self.charset) {
-            (Some(collation), _) => Collation::named(collation, environment.dialect),
-            (None, Some(charset)) => Collation::of_charset(charset, environment),
-            (None, None) => of_table,
-        };
+        let (collation, charset) = (self.collation.as_deref(), self.charset.as_deref());
+        let found = Collation::chosen(collation, charset, of_table, environment)?;
         let found = found.ok_or(unknown)?;
         match self.is_by_bytes && self.collation.is_none() && found.number != BINARY {
             true => found.by_bytes(environment.dialect).ok_or(unknown),
@@ -289,7 +308,7 @@ fn family(
     };
     match number(&name, p, environment)? {
         Some(number) => Ok(number),
-        None => other(name, p, environment.dialect),
+        None => other(name, p, environment.dialect, charset),
     }
 }
 
@@ -331,7 +350,12 @@ fn number(
     family.map(Some)
 }
 
-fn other(name: String, p: &mut Parser, dialect: Dialect) -> Result<Family, NotUnderstood> {
+fn other(
+    name: String,
+    p: &mut Parser,
+    dialect: Dialect,
+    charset: &mut CharsetSaid,
+) -> Result<Family, NotUnderstood> {
     match name.as_str() {
         "bit" => Ok(Family::Other(format!(
             "bit({})",
@@ -377,7 +401,13 @@ fn other(name: String, p: &mut Parser, dialect: Dialect) -> Result<Family, NotUn
         })),
         "date" | "serial" | "geometry" | "point" | "linestring" | "polygon" | "multipoint"
         | "multilinestring" | "multipolygon" => Ok(Family::Other(name)),
-        "json" if !dialect.is_mariadb => Ok(Family::Other(name)),
+        // To MariaDB it is a text of a collation that nobody chooses.
+        "json" if dialect.is_mariadb => {
+            charset.collation = Some("utf8mb4_bin".to_owned());
+            Ok(Family::Text(Ok("longtext")))
+        }
+        "json" => Ok(Family::Other(name)),
+        "uuid" | "inet4" | "inet6" if dialect.is_mariadb => Ok(Family::Other(name)),
         "vector" => Ok(Family::Other(format!(
             "vector({})",
             one_number(p)?.unwrap_or(2048)
@@ -432,23 +462,27 @@ fn members(p: &mut Parser) -> Result<Vec<String>, NotUnderstood> {
 
 /// How the server shows members (MySQL source, `sql/sql_show.cc`, `append_unescaped`).
 fn members_type(name: &str, members: &[String]) -> String {
-    let mut shown = format!("{name}(");
-    for (index, member) in members.iter().enumerate() {
-        shown.push_str(if index == 0 { "'" } else { ",'" });
-        // Blanks at the end are cut off, as they are of a CHAR.
-        for c in member.trim_end_matches(' ').chars() {
-            match c {
-                '\0' => shown.push_str("\\0"),
-                '\n' => shown.push_str("\\n"),
-                '\r' => shown.push_str("\\r"),
-                '\\' => shown.push_str("\\\\"),
-                '\'' => shown.push_str("''"),
-                other => shown.push(other),
-            }
+    // Blanks at the end are cut off, as they are of a CHAR.
+    let members = members
+        .iter()
+        .map(|member| quoted(member.trim_end_matches(' ')));
+    format!("{name}({})", members.collect::<Vec<_>>().join(","))
+}
+
+/// A text in quotes, as the server shows it.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown = String::from("'");
+    for c in text.chars() {
+        match c {
+            '\0' => shown.push_str("\\0"),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\\' => shown.push_str("\\\\"),
+            '\'' => shown.push_str("''"),
+            other => shown.push(other),
         }
-        shown.push('\'');
     }
-    shown.push(')');
+    shown.push('\'');
     shown
 }
 
@@ -471,6 +505,9 @@ fn sized(
 
 /// A type of text in another character set: it becomes one that holds as many characters. `None` if that is not known.
 pub(super) fn converted(sql_type: &str, from: Collation, to: Collation) -> Option<String> {
+    if sql_type.ends_with(COMPRESSED) {
+        return None;
+    }
     let family = sql_type.split(['(', ' ']).next().unwrap_or_default();
     let grows = to.longest > from.longest;
     match family {
