@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::Context;
 use binlog_bridge::source::file::BinlogFile;
 use binlog_bridge_core::decode::{Decoder, Item};
+use binlog_bridge_core::event::{EventHeader, EventType};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{DescribedTable, Dialect, Known, Tracker, may_define};
 use serde_json::{Value, json};
@@ -18,22 +19,27 @@ use serde_json::{Value, json};
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let version = arguments.next().context("a version is missing")?;
-    let mut tracker = Tracker::new(Dialect::of_version(&version), false);
+    let dialect = Dialect::of_version(&version);
+    let mut tracker = Tracker::new(dialect, false);
     for file in arguments {
-        follow(Path::new(&file), &mut tracker)?;
+        follow(Path::new(&file), dialect.is_mariadb, &mut tracker)?;
     }
     Ok(())
 }
 
-fn follow(path: &Path, tracker: &mut Tracker) -> anyhow::Result<()> {
+fn follow(path: &Path, is_mariadb: bool, tracker: &mut Tracker) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let at = FileOffset {
+    let mut at = FileOffset {
         file: name.into_owned(),
         offset: 4,
     };
-    let mut decoder = Decoder::new(Position::File { at });
+    let mut decoder = Decoder::new(Position::File { at: at.clone() });
     for event in BinlogFile::open(path)? {
         let event = event?;
+        at.offset += u64::try_from(event.len())?;
+        if is_mariadb && !is_of_both(&event) {
+            continue;
+        }
         let reason = match decoder.event(&event)? {
             (_, Item::Statement(statement)) if may_define(&statement) => tracker.follow(&statement),
             (_, _) => continue,
@@ -45,12 +51,27 @@ fn follow(path: &Path, tracker: &mut Tracker) -> anyhow::Result<()> {
                 Known::Gone | Known::Unproven => None,
             })
             .collect();
-        let end = decoder.end();
+        // Of transactions MariaDB writes no places.
+        let end = if is_mariadb {
+            at.clone()
+        } else {
+            decoder.end()
+        };
         let reason = reason.err().map(|reason| reason.to_string());
         let line = json!({"end": [end.file, end.offset], "reason": reason, "tables": tables});
         writeln!(std::io::stdout(), "{line}")?;
     }
     Ok(())
+}
+
+/// True for statements, and for what is between files: MariaDB has transactions in a form of its own.
+fn is_of_both(event: &[u8]) -> bool {
+    EventHeader::of(event).is_some_and(|header| {
+        matches!(
+            header.event_type,
+            EventType::Query | EventType::FormatDescription | EventType::Rotate | EventType::Stop
+        )
+    })
 }
 
 fn shown(table: &DescribedTable) -> Value {

@@ -26,6 +26,8 @@ WITHOUT_GTIDS = ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
 class Stack:
     """One set of servers. `up` starts it afresh; `down` ends it and removes its data."""
 
+    kind = "mysql80"
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.env: dict[str, str] = {}
@@ -173,6 +175,18 @@ class Stack:
     def forget_uuid(self) -> None:
         """The server, which must not run, has another uuid when it starts, as any other server would."""
         (self.mysql_data / "auto.cnf").unlink()
+
+
+class Server(Stack):
+    """A set of one server alone: mysql57, mariadb."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        super().__init__(name)
+        self.kind = kind
+
+    def up(self, *options: str) -> "Server":
+        self.env = parse_env(script("up-server", self.name, self.kind, *options))
+        return self
 
 
 def copy_tree(source: pathlib.Path, to: pathlib.Path) -> None:

@@ -60,7 +60,10 @@ CREATE TABLE `quoted``tick` (`a``b` int, `c"d` int, `e.f` int, `ünïcode` int, 
 CREATE TABLE IF NOT EXISTS `wp_options` (`a` int);
 ALTER TABLE `quoted``tick` ADD `g;h` int /* not ; the end */, DROP `a``b`;
 DROP TABLE `quoted``tick`;
+-- servers: mysql80 mysql57
 CREATE TABLE `generated` (`id` int NOT NULL, `doubled` int GENERATED ALWAYS AS (`id` * 2) VIRTUAL, `full` varchar(20) GENERATED ALWAYS AS (concat(`id`,_utf8mb4' x')) STORED NOT NULL, PRIMARY KEY (`id`));
+-- servers: mariadb
+CREATE TABLE `generated` (`id` int NOT NULL, `doubled` int GENERATED ALWAYS AS (`id` * 2) VIRTUAL, `full` varchar(20) GENERATED ALWAYS AS (concat(`id`,_utf8mb4' x')) STORED, PRIMARY KEY (`id`));
 CREATE TABLE `unkeyed` (a int, b int NOT NULL, c int NOT NULL, UNIQUE (a), UNIQUE bc (b, c), UNIQUE (c));
 ALTER TABLE `unkeyed` MODIFY a int NOT NULL;
 ALTER TABLE `unkeyed` DROP INDEX bc;

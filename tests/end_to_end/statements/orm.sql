@@ -14,6 +14,7 @@ CREATE UNIQUE INDEX `index_articles_on_title_and_user` ON `articles` (`title`(10
 ALTER TABLE `articles` DROP FOREIGN KEY `fk_rails_3d31dad1cc`;
 DROP INDEX `index_articles_on_views` ON `articles`;
 ALTER TABLE `articles` RENAME INDEX `index_articles_on_user_id` TO `index_articles_on_author_id`;
+-- servers: mysql80 mariadb
 ALTER TABLE `articles` RENAME COLUMN `user_id` TO `author_id`;
 ALTER TABLE `articles` ALTER COLUMN `published` SET DEFAULT TRUE;
 ALTER TABLE `articles` ALTER `views` DROP DEFAULT;
