@@ -32,6 +32,8 @@ const SLICE: Duration = Duration::from_millis(100);
 const DELIVERY_GRACE: Duration = Duration::from_secs(5);
 /// How long a topic just made may take to show up in the brokers' metadata.
 const TOPIC_VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks for it.
+const TOPIC_VISIBLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs steps until their sender is gone.
 pub(super) fn run(settings: KafkaSettings, stopped: Arc<AtomicBool>, steps: &Receiver<Step>) {
@@ -236,7 +238,7 @@ impl Worker {
             while native::describe_topics(handle, &names, within)? == [None]
                 && asked.elapsed() < TOPIC_VISIBLE_WITHIN
             {
-                std::thread::sleep(SLICE);
+                std::thread::sleep(TOPIC_VISIBLE_PAUSE);
             }
             Ok(())
         })
@@ -272,12 +274,7 @@ impl Worker {
     }
 
     pub(super) fn broker_count(&mut self) -> Result<usize, LogError> {
-        self.ask("broker_count", |handle, within| {
-            let metadata = handle.client().fetch_metadata(None, within);
-            metadata
-                .map(|m| m.brokers().len())
-                .map_err(|error| Failure::from_client(&error))
-        })
+        self.ask("broker_count", native::broker_count)
     }
 
     fn ask<T>(

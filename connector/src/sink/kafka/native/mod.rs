@@ -33,7 +33,7 @@ use self::end_txn::watch_end_txn;
 pub(super) use self::producer::Producer;
 pub(super) use self::reads::begin_offset;
 pub(in crate::sink) use self::reads::{Fetch, Fetched, From, end_offsets};
-pub(super) use self::topics::{create_topic, describe_topics};
+pub(super) use self::topics::{broker_count, create_topic, describe_topics};
 use super::client::{Context, without_secrets};
 use super::failure::Failure;
 

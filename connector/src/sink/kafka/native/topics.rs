@@ -89,6 +89,28 @@ unsafe fn describe(
     }
 }
 
+/// Number of brokers in the cluster; the answer names no topics, which may be many.
+pub(in crate::sink::kafka) fn broker_count(
+    handle: &Handle,
+    wait: Duration,
+) -> Result<usize, Failure> {
+    let event = admin_request(handle, wait, |options, queue| {
+        // SAFETY: the request copies the options, which are alive here.
+        unsafe { sys::rd_kafka_DescribeCluster(handle.raw(), options, queue) };
+        Ok(())
+    })?;
+    let mut count = 0;
+    // SAFETY: the result belongs to the event, which is alive until the end of the function.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeCluster_result(event.0.as_ptr());
+        if result.is_null() {
+            return Err(Failure::new(Code::Fail, "another answer than asked for"));
+        }
+        sys::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
+    }
+    Ok(count)
+}
+
 /// Makes a topic; `Ok` as well if there is one.
 pub(in crate::sink::kafka) fn create_topic(
     handle: &Handle,
