@@ -154,7 +154,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 };
                 let described = described.filter(|described| is_of_it(described));
                 if let Some(described) = described.filter(|_| self.schema_changes.is_some()) {
-                    self.learn(definition.name.clone(), described).await?;
+                    self.learn(definition.name.clone(), described)?;
                 }
                 Ok(definition)
             }
@@ -190,7 +190,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             Some(_) | None => {
                 let place = self.place(first);
                 let proven = self.definitions.prove(event, &place).await;
-                self.described(event, proven).await
+                self.described(event, proven)
             }
         }
     }
@@ -204,15 +204,14 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     }
 
     /// A statement may have changed definitions: none that it may touch is relied on behind it.
-    async fn end_definitions(&mut self, statement: &Statement<'_>) -> Result<(), Error> {
+    fn end_definitions(&mut self, statement: &Statement<'_>) -> Result<(), Error> {
         self.tables.end_versions();
         self.has_new_names = true;
-        let target = self.sink.idle().await?.state_target().clone();
-        let into = (&target, &mut self.batch);
+        let into = (self.sink.state_target(), &mut self.batch);
         let at = self.decoder.at();
         let mentions = Mentions::of(statement, self.has_lower_case_names);
         self.catalog.end_definitions(&mentions, at, into)?;
-        self.follow(statement).await
+        self.follow(statement)
     }
 
     async fn statement(
@@ -223,7 +222,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let announced = self.announce(statement);
         match effect(statement, self.tables.selection()) {
             StatementEffect::None => {}
-            StatementEffect::Definition => self.end_definitions(statement).await?,
+            StatementEffect::Definition => self.end_definitions(statement)?,
             StatementEffect::Truncate(table) => {
                 self.tables.end_versions();
                 self.truncate(header, &table).await?;

@@ -65,7 +65,7 @@ pub(crate) fn forget_unselected(
 
 impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// Follows a statement; what it makes of tables is recorded with the next checkpoint.
-    pub(super) async fn follow(&mut self, statement: &Statement<'_>) -> Result<(), Error> {
+    pub(super) fn follow(&mut self, statement: &Statement<'_>) -> Result<(), Error> {
         let Some(tracker) = &mut self.tracker else {
             return Ok(());
         };
@@ -73,10 +73,10 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             let at = self.decoder.at();
             tracing::debug!(%at, %reason, "what a statement makes of its tables is not known");
         }
-        self.record_tracked().await
+        self.record_tracked()
     }
 
-    async fn record_tracked(&mut self) -> Result<(), Error> {
+    fn record_tracked(&mut self) -> Result<(), Error> {
         let Some(tracker) = &mut self.tracker else {
             return Ok(());
         };
@@ -84,25 +84,25 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         if tables.is_empty() && databases.is_empty() {
             return Ok(());
         }
-        let target = self.sink.idle().await?.state_target().clone();
         let (batch, format) = (&mut self.batch, STATE_FORMAT);
+        let target = self.sink.state_target();
         for name in tables {
             let value = proven_of(tracker, &name).map(|table| TrackedTable {
                 format,
                 table: table.clone(),
             });
-            put(batch, &target, &state::tracked_key(&name), value.as_ref())?;
+            put(batch, target, &state::tracked_key(&name), value.as_ref())?;
         }
         for name in databases {
             let value = tracker.database(&name);
             let value = value.map(|collation| TrackedDatabase { format, collation });
-            put(batch, &target, &state::database_key(&name), value.as_ref())?;
+            put(batch, target, &state::database_key(&name), value.as_ref())?;
         }
         Ok(())
     }
 
     /// The definition that the server's description proves, or else the one that statements have made.
-    pub(super) async fn described(
+    pub(super) fn described(
         &mut self,
         event: &TableMapEvent<'_>,
         proven: Result<Proven, Error>,
@@ -121,7 +121,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     let column = column.to_owned();
                     return Err(wrong(DefinitionError::Unlogged { table, column }));
                 }
-                self.learn(table, proven.described).await?;
+                self.learn(table, proven.described)?;
                 Ok(proven.definition)
             }
             (Err(error), Some(tracked)) if is_of_later(&error) => {
@@ -139,7 +139,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     }
 
     /// What a table is at this place.
-    pub(super) async fn learn(
+    pub(super) fn learn(
         &mut self,
         table: TableName,
         described: DescribedTable,
@@ -149,7 +149,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         };
         if proven_of(tracker, &table) != Some(&described) {
             tracker.learn(table, described);
-            self.record_tracked().await?;
+            self.record_tracked()?;
         }
         Ok(())
     }

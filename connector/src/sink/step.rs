@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use binlog_bridge_core::encode::Batch;
+use binlog_bridge_core::encode::{Batch, TopicPartition};
 use tokio::time::Instant;
 
 use super::log::Log;
@@ -31,6 +31,8 @@ struct Done {
 /// The transactor, or the step that has it.
 pub struct SinkSlot<L> {
     state: State<L>,
+    /// Where records of the state go.
+    state_target: TopicPartition,
     /// Emptied batches, for their memory.
     spare: Vec<Batch>,
     has_open: bool,
@@ -55,6 +57,7 @@ impl<L: Log> SinkSlot<L> {
     /// A slot at rest.
     pub fn new(transactor: Transactor<L>, metrics: Metrics, health: Health) -> Self {
         Self {
+            state_target: transactor.state_target().clone(),
             state: State::Idle(transactor),
             spare: Vec::new(),
             has_open: false,
@@ -66,6 +69,11 @@ impl<L: Log> SinkSlot<L> {
     /// True while a step is being done.
     pub fn is_busy(&self) -> bool {
         matches!(self.state, State::Busy(_))
+    }
+
+    /// Where records of the state go. Known without waiting for the step: of many statements in a row, none waits for a commit.
+    pub fn state_target(&self) -> &TopicPartition {
+        &self.state_target
     }
 
     /// True if a part of a source transaction was handed over and its commit was not.
