@@ -13,7 +13,7 @@ use std::sync::Arc;
 use binlog_bridge_core::avro::{SchemaNames, TopicNames, key_schema, value_schema};
 use binlog_bridge_core::encode::{ArenaFull, Batch, Destination, TablePlan, TopicPartition};
 use binlog_bridge_core::position::FileOffset;
-use binlog_bridge_core::schema::{Mentions, TableDefinition};
+use binlog_bridge_core::schema::{Mentions, TableDefinition, TablesByWord};
 use binlog_bridge_core::selection::{Selection, TableName};
 use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicState};
 use binlog_bridge_core::value::TypeOptions;
@@ -37,6 +37,8 @@ pub struct Catalog<R> {
     /// What the state topic has, or will have with the next commit.
     topics: BTreeMap<String, TopicState>,
     stored: BTreeMap<TableName, TableState>,
+    /// Those of them whose definition has not ended.
+    holding: TablesByWord,
     /// Tables whose plan was made in this run.
     prepared: HashMap<TableName, Prepared>,
     /// Which table a topic belongs to; keyed by the name as Kafka compares it.
@@ -61,8 +63,12 @@ impl<R: Registry> Catalog<R> {
         state: &State,
     ) -> Self {
         let mut owners = BTreeMap::new();
+        let mut holding = TablesByWord::default();
         let names = TopicNames::new(task);
         for (table, stored) in &state.tables {
+            if stored.ended.is_none() {
+                holding.insert(table.clone());
+            }
             if let Some(topic) = settings.topic_of(&names, table, stored.topic_version) {
                 owners.insert(comparable(&topic), table.clone());
             }
@@ -75,6 +81,7 @@ impl<R: Registry> Catalog<R> {
             rules,
             topics: state.topics.clone(),
             stored: state.tables.clone(),
+            holding,
             prepared: HashMap::new(),
             owners,
             unused_partitions: BTreeMap::new(),
@@ -130,10 +137,10 @@ impl<R: Registry> Catalog<R> {
         at: &FileOffset,
         (target, batch): (&TopicPartition, &mut Batch),
     ) -> Result<(), ArenaFull> {
-        for (table, stored) in &mut self.stored {
-            if stored.ended.is_none() && mentions.may_touch(table) {
+        for table in self.holding.take_touched(mentions) {
+            if let Some(stored) = self.stored.get_mut(&table) {
                 stored.ended = Some(at.clone());
-                push_json(batch, target, &state::table_key(table), stored)?;
+                push_json(batch, target, &state::table_key(&table), stored)?;
             }
         }
         Ok(())
@@ -393,6 +400,10 @@ impl<R: Registry> Catalog<R> {
             return Ok(());
         }
         push_json(batch, target, &state::table_key(name), &state)?;
+        match state.ended {
+            None => self.holding.insert(name.clone()),
+            Some(_) => self.holding.remove(name),
+        }
         self.stored.insert(name.clone(), state);
         Ok(())
     }

@@ -51,6 +51,63 @@ impl Mentions {
         let place = |word: &str| self.words.contains(word).then_some(());
         self.is_anything || named.is_anywhere() || named.last_place(place).is_some()
     }
+
+    /// True if all tables that the statement may touch are there with their names: neither as those of a database nor in pieces.
+    fn are_of_few(&self) -> bool {
+        let is_name = |word: &String| !word.starts_with([PIECE, ON_DATABASE]);
+        !self.is_anything && self.words.iter().all(is_name)
+    }
+}
+
+/// Tables by a word of their names, so that a statement need not be compared with each of thousands.
+#[derive(Debug, Default)]
+pub struct TablesByWord {
+    tables: BTreeMap<String, BTreeSet<TableName>>,
+}
+
+impl TablesByWord {
+    /// Adds a table.
+    pub fn insert(&mut self, table: TableName) {
+        let word = word_of(&table);
+        self.tables.entry(word).or_default().insert(table);
+    }
+
+    /// Takes a table out.
+    pub fn remove(&mut self, table: &TableName) {
+        let word = word_of(table);
+        if let Some(tables) = self.tables.get_mut(&word) {
+            tables.remove(table);
+            if tables.is_empty() {
+                self.tables.remove(&word);
+            }
+        }
+    }
+
+    /// Takes out the tables that a statement may touch.
+    pub fn take_touched(&mut self, mentions: &Mentions) -> Vec<TableName> {
+        let touched: Vec<TableName> = match mentions.are_of_few() {
+            true => (mentions.words.iter().map(String::as_str))
+                .chain(std::iter::once(""))
+                .filter_map(|word| self.tables.get(word))
+                .flatten()
+                .filter(|table| mentions.may_touch(table))
+                .cloned()
+                .collect(),
+            false => (self.tables.values().flatten())
+                .filter(|table| mentions.may_touch(table))
+                .cloned()
+                .collect(),
+        };
+        touched.iter().for_each(|table| self.remove(table));
+        touched
+    }
+}
+
+/// The word that a statement with the table's name has; the longest, as that is in the fewest names. Empty for a name that
+/// may be in each statement.
+fn word_of(table: &TableName) -> String {
+    let words = words_of(&table.table).into_iter();
+    words.max_by_key(String::len).unwrap_or_default()
 }
 
 /// Calls a function for each word of a statement. The text is in the character set of the client that sent it, in each
@@ -320,6 +377,46 @@ mod tests {
         // In sjis the last byte of "ア" is an "A".
         let mentions = Mentions::of(&statement(b"ALTER TABLE x\x83At ADD c INT"), true);
         assert!(mentions.may_touch(&table("xアt")));
+    }
+
+    #[test]
+    fn tables_by_word_are_touched_as_each_of_them_is() {
+        let names = [
+            "t", "my-table", "table", "a-b", "größe", "表", "sipari", "kind",
+        ];
+        for text in [
+            "ALTER TABLE t ADD c INT",
+            "ALTER TABLE `my-table` ADD c INT",
+            "ALTER TABLE `a` ADD b INT",
+            "ALTER TABLE größe ADD c INT",
+            "DROP DATABASE shop",
+            "DROP DATABASE stock",
+            "ALTER TABLE \u{212a}\u{130}ND ADD c INT",
+            "DROP TABLE `sipari`, kind",
+        ] {
+            let mut tables = TablesByWord::default();
+            names.iter().for_each(|name| tables.insert(table(name)));
+            tables.insert(table("gone"));
+            tables.remove(&table("gone"));
+            let mentions = Mentions::of(&statement(text.as_bytes()), true);
+            let (is, is_not): (Vec<_>, Vec<_>) = names
+                .map(table)
+                .into_iter()
+                .partition(|table| mentions.may_touch(table));
+            let mut touched = tables.take_touched(&mentions);
+            touched.sort_by_key(|touched| is.iter().position(|table| table == touched));
+            assert_eq!(touched, is, "{text}");
+            let mut rest: Vec<TableName> = tables.tables.into_values().flatten().collect();
+            rest.sort_by_key(|rest| is_not.iter().position(|table| table == rest));
+            assert_eq!(rest, is_not, "{text}");
+        }
+        let many: String = (0..=MENTIONS_MAX)
+            .map(|number| format!("w{number} "))
+            .collect();
+        let mut tables = TablesByWord::default();
+        tables.insert(table("t"));
+        let mentions = Mentions::of(&statement(many.as_bytes()), true);
+        assert_eq!(tables.take_touched(&mentions), [table("t")]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub use definition::{
     Column, Declared, DeclaredDefault, DefinitionError, KeyRule, TableDefinition,
 };
 pub use described::{DescribedColumn, DescribedKey, DescribedTable, KeyPart, PRIMARY};
-pub use look_ahead::{LookAhead, Mentions};
+pub use look_ahead::{LookAhead, Mentions, TablesByWord};
 pub use statement::{StatementEffect, effect, may_define};
 pub use tables::{Lookup, RowsError, Tables};
 pub(crate) use track::collation_name;
