@@ -320,16 +320,21 @@ impl<R: Registry> Catalog<R> {
                 source,
             }
         })?;
-        let key_id = match key_schema(&names, definition) {
-            None => None,
-            Some(key) => {
-                let subject = format!("{topic}-key");
-                Some(self.subject(&subject, &key.to_string()).await?)
-            }
+        let key_id = async {
+            let Some(key) = key_schema(&names, definition) else {
+                return Ok(None);
+            };
+            let subject = format!("{topic}-key");
+            self.subject(&subject, &key.to_string()).await.map(Some)
         };
         let subject = format!("{topic}-value");
-        let value_id = self.subject(&subject, &value.to_string()).await?;
-        Ok((key_id, value_id))
+        let value = value.to_string();
+        let value_id = self.subject(&subject, &value);
+        if self.stored.contains_key(&definition.name) {
+            // A value that goes with a key that is refused is not registered.
+            return Ok((key_id.await?, value_id.await?));
+        }
+        Ok(tokio::try_join!(key_id, value_id)?)
     }
 
     async fn subject(&self, subject: &str, schema: &str) -> Result<u32, SubjectError> {
