@@ -22,7 +22,7 @@ pub use self::error::CatalogError;
 pub use self::rules::TableRules;
 use crate::registry::Registry;
 use crate::sink::log::{Log, TopicDescription};
-use crate::sink::topics::{TopicSettings, ensure_topic, find_topic, held_back};
+use crate::sink::topics::{Pace, TopicSettings, ensure_topic, find_topic, held_back};
 use crate::sink::transactor::Transactor;
 use crate::subjects::{Incompatible, SubjectError, check_again, register_regardless};
 
@@ -45,6 +45,7 @@ pub struct Catalog<R> {
     owners: BTreeMap<String, TableName>,
     /// Partitions that were added to topics and are not written to.
     unused_partitions: BTreeMap<String, i32>,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -85,6 +86,7 @@ impl<R: Registry> Catalog<R> {
             prepared: HashMap::new(),
             owners,
             unused_partitions: BTreeMap::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -375,6 +377,7 @@ impl<R: Registry> Catalog<R> {
             transactor.watch(topic, &recorded.topic_id);
             return Ok(partitions);
         }
+        self.pace.wait().await;
         let found = {
             let new = self.settings.data_topic(topic, partitions);
             ensure_topic(transactor.log(), &self.settings, new).await?

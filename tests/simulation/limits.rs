@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use binlog_bridge::catalog::CatalogError;
 use binlog_bridge::error::Error;
+use binlog_bridge::sink::topics::Pace;
 use binlog_bridge::sink::transactor::SinkError;
+use tokio::time::Instant;
 
 use crate::runtime;
 use crate::world::{STATE, World};
@@ -119,5 +121,18 @@ fn pauses_between_runs_grow_to_fifteen_seconds_and_are_short_again_after_a_run_t
             world.caught_up(SOON).await.unwrap();
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
+    });
+}
+
+#[test]
+fn fault_65_of_tables_that_are_made_in_a_loop_fifty_topics_are_made_in_a_second() {
+    runtime().block_on(async {
+        let mut pace = Pace::default();
+        let began = Instant::now();
+        for _ in 0..=100 {
+            pace.wait().await;
+        }
+        let elapsed = began.elapsed();
+        assert!((2.0..2.2).contains(&elapsed.as_secs_f64()), "{elapsed:?}");
     });
 }

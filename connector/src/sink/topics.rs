@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use binlog_bridge_core::avro::{TOPIC_LEN_MAX, TopicNames};
 use binlog_bridge_core::selection::TableName;
+use tokio::time::Instant;
 
 use super::log::{Log, LogError, LogErrorKind, NewTopic, TopicDescription};
 
@@ -46,6 +47,9 @@ const TOPIC_APPEARS_MAX: Duration = Duration::from_secs(10);
 const HELD_BACK_MARGIN: Duration = Duration::from_secs(10);
 /// Between two looks whether it still is.
 const HELD_BACK_PAUSE: Duration = Duration::from_millis(200);
+/// Between two topics that are made: 50 a second. A cluster takes long for each; tables that a program makes in a loop are
+/// not to keep it from its other work.
+const TOPIC_INTERVAL_MIN: Duration = Duration::from_millis(20);
 /// Between two looks for a new topic.
 const TOPIC_APPEARS_PAUSE: Duration = Duration::from_millis(20);
 
@@ -125,6 +129,22 @@ impl TopicSettings {
     }
 }
 
+/// How fast topics are made.
+#[derive(Debug, Default)]
+pub struct Pace {
+    last: Option<Instant>,
+}
+
+impl Pace {
+    /// Waits until another topic may be made.
+    pub async fn wait(&mut self) {
+        if let Some(last) = self.last {
+            tokio::time::sleep_until(last + TOPIC_INTERVAL_MIN).await;
+        }
+        self.last = Some(Instant::now());
+    }
+}
+
 /// True for a topic of this name, and for those that a table goes on in behind it: see [`TopicSettings::topic_of`].
 #[must_use]
 pub fn is_version_of(topic: &str, first: &str) -> bool {
@@ -200,10 +220,10 @@ pub async fn held_back<L: Log>(
     partitions: i32,
     transaction_timeout: Duration,
 ) -> Result<Option<(i32, i64)>, LogError> {
-    let deadline = tokio::time::Instant::now() + transaction_timeout + HELD_BACK_MARGIN;
+    let deadline = Instant::now() + transaction_timeout + HELD_BACK_MARGIN;
     let mut suspects: Option<Vec<(i32, i64)>> = None;
     loop {
-        let is_late = tokio::time::Instant::now() >= deadline;
+        let is_late = Instant::now() >= deadline;
         match log.held_back(topic, partitions).await {
             Ok(held) => {
                 let suspects = suspects.get_or_insert_with(|| {
@@ -247,7 +267,7 @@ pub async fn find_topic<L: Log>(
     loop {
         let found = log.describe_topic(topic).await?;
         // From the first answer on: what brokers say that were away the longest is worth least.
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         if found.is_some() || now >= *deadline.get_or_insert(now + TOPIC_APPEARS_MAX) {
             return Ok(found);
         }
