@@ -6,6 +6,7 @@
 use super::tokens::{Token, Tokens};
 use crate::decode::Statement;
 use crate::selection::{Selection, TableName};
+use crate::value::Charset;
 
 /// What a statement may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub fn effect(statement: &Statement<'_>, selection: &Selection) -> StatementEffe
     ]) {
         rows_effect(statement, selection)
     } else if is(&["TRUNCATE"]) {
-        truncated_table(&mut tokens, &String::from_utf8_lossy(statement.database))
+        truncated_table(&mut tokens, statement)
             .map_or(StatementEffect::Definition, StatementEffect::Truncate)
     } else if is(&["CREATE"]) && fills_a_table(&mut tokens) {
         rows_effect(statement, selection)
@@ -202,7 +203,9 @@ fn first_table(statement: &Statement<'_>, database: &str) -> TableName {
 }
 
 /// The table of `TRUNCATE [TABLE] [database.]table`.
-fn truncated_table(tokens: &mut Tokens<'_>, database: &str) -> Option<TableName> {
+fn truncated_table(tokens: &mut Tokens<'_>, statement: &Statement<'_>) -> Option<TableName> {
+    let charset = (statement.session.client_collation).and_then(Charset::of_collation);
+    let name = |token| name_in(charset.unwrap_or(Charset::Utf8mb4), token);
     let mut first = tokens.next()?;
     if matches!(&first, Token::Word(word) if word.eq_ignore_ascii_case(b"TABLE")) {
         first = tokens.next()?;
@@ -210,7 +213,19 @@ fn truncated_table(tokens: &mut Tokens<'_>, database: &str) -> Option<TableName>
     let first = name(first)?;
     match tokens.next() {
         Some(Token::Other(b'.')) => Some(TableName::new(&first, &name(tokens.next()?)?)),
-        Some(_) | None => Some(TableName::new(database, &first)),
+        Some(_) | None => {
+            let database = String::from_utf8_lossy(statement.database);
+            Some(TableName::new(&database, &first))
+        }
+    }
+}
+
+/// A name in the character set of the client that sent the statement.
+fn name_in(charset: Charset, token: Token<'_>) -> Option<String> {
+    match token {
+        Token::Word(bytes) => charset.decode(bytes).ok(),
+        Token::Quoted(bytes) => Some(charset.decode(bytes).ok()?.replace("``", "`")),
+        Token::Text | Token::Other(_) => None,
     }
 }
 
@@ -248,6 +263,24 @@ mod tests {
             ..statement(text.as_bytes())
         };
         assert_eq!(&effect(&statement, &selection), expected, "{text}");
+    }
+
+    #[test]
+    fn the_name_of_an_emptied_table_is_in_the_character_set_of_its_client() {
+        const LATIN1: u64 = 8;
+        const GBK: u64 = 28;
+        let utf8: &[u8] = "TRUNCATE TABLE größe".as_bytes();
+        for (client_collation, text, table) in [
+            (Some(LATIN1), &b"TRUNCATE TABLE gr\xf6\xdfe"[..], "größe"),
+            (Some(LATIN1), utf8, "grÃ¶ÃŸe"),
+            (Some(GBK), b"TRUNCATE `\xb4\xf3`", "大"),
+            (None, utf8, "größe"),
+        ] {
+            let mut statement = statement(text);
+            statement.session.client_collation = client_collation;
+            let expected = StatementEffect::Truncate(TableName::new("shop", table));
+            assert_eq!(effect(&statement, &Selection::default()), expected);
+        }
     }
 
     #[test]
