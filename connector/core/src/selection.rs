@@ -28,9 +28,48 @@ impl TableName {
     #[must_use]
     pub fn in_lower_case(&self) -> Self {
         Self {
-            database: self.database.to_lowercase(),
-            table: self.table.to_lowercase(),
+            database: lower_case(&self.database),
+            table: lower_case(&self.table),
         }
+    }
+}
+
+/// A name in lower case, as the server makes it: by a table of letters that is as old as Unicode 3. Each letter becomes one,
+/// wherever it stands, and those that have come to Unicode since then stay as they are.
+#[must_use]
+pub fn lower_case(name: &str) -> String {
+    name.chars().map(lower_case_of).collect()
+}
+
+fn lower_case_of(letter: char) -> char {
+    match letter {
+        '\u{130}' => 'i',
+        // Greek, Cyrillic, Latin and others that came later, and all that is beyond 16 bits.
+        '\u{220}'
+        | '\u{23a}'..='\u{24f}'
+        | '\u{370}'..='\u{377}'
+        | '\u{37f}'
+        | '\u{3cf}'
+        | '\u{3d8}'
+        | '\u{3f4}'..='\u{3ff}'
+        | '\u{48a}'
+        | '\u{4c0}'
+        | '\u{4c5}'
+        | '\u{4c9}'
+        | '\u{4cd}'
+        | '\u{4f6}'
+        | '\u{4fa}'..='\u{52f}'
+        | '\u{10a0}'..='\u{10ff}'
+        | '\u{13a0}'..='\u{13ff}'
+        | '\u{1c90}'..='\u{1cbf}'
+        | '\u{1e9e}'
+        | '\u{1efa}'..='\u{1eff}'
+        | '\u{2132}'
+        | '\u{2183}'
+        | '\u{2c00}'..='\u{2cff}'
+        | '\u{a640}'..='\u{a7ff}'
+        | '\u{10000}'.. => letter,
+        _ => letter.to_lowercase().next().unwrap_or(letter),
     }
 }
 
@@ -97,7 +136,7 @@ impl Pattern {
     /// The pattern of names in lower case.
     #[must_use]
     pub fn in_lower_case(&self) -> Self {
-        Self(self.0.to_lowercase())
+        Self(lower_case(&self.0))
     }
 }
 
@@ -223,11 +262,7 @@ impl Selection {
             patterns.iter().map(TablePattern::in_lower_case).collect()
         };
         Self {
-            databases: self
-                .databases
-                .iter()
-                .map(|name| name.to_lowercase())
-                .collect(),
+            databases: self.databases.iter().map(|name| lower_case(name)).collect(),
             tables: names(&self.tables),
             excluded: names(&self.excluded),
             patterns: Patterns {
@@ -247,9 +282,9 @@ impl Selection {
     pub fn may_select_in(&self, database: &str) -> bool {
         let of_tables = self.patterns.tables.iter().map(|pattern| &pattern.database);
         let mut patterns = self.patterns.databases.iter().chain(of_tables);
-        let lowered = database.to_lowercase();
+        let lowered = lower_case(database);
         self.database_names()
-            .any(|selected| selected.eq_ignore_ascii_case(database))
+            .any(|selected| lower_case(selected) == lowered)
             || (!is_system(&lowered)
                 && patterns.any(|pattern| pattern.in_lower_case().matches(&lowered)))
     }
@@ -304,6 +339,24 @@ fn is_system(database: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_become_small_ones_as_the_server_makes_them() {
+        for (name, expected) in [
+            ("Orders", "orders"),
+            (
+                "\u{39f}\u{394}\u{39f}\u{3a3}",
+                "\u{3bf}\u{3b4}\u{3bf}\u{3c3}",
+            ),
+            ("\u{130}L", "il"),
+            ("\u{212a}", "k"),
+            ("\u{c4}\u{410}", "\u{e4}\u{430}"),
+            ("\u{1e9e}\u{23a}\u{2c60}", "\u{1e9e}\u{23a}\u{2c60}"),
+            ("\u{10400}", "\u{10400}"),
+        ] {
+            assert_eq!(lower_case(name), expected);
+        }
+    }
 
     #[test]
     fn an_exclusion_beats_a_selection() {

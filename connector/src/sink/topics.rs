@@ -54,6 +54,18 @@ const TOPIC_INTERVAL_MIN: Duration = Duration::from_millis(20);
 const TOPIC_APPEARS_PAUSE: Duration = Duration::from_millis(20);
 
 impl TopicSettings {
+    /// The settings on a server that writes names of databases and tables in lower case.
+    #[must_use]
+    pub fn in_lower_case(&self) -> Self {
+        let tables = self.tables.iter();
+        Self {
+            tables: tables
+                .map(|(table, topic)| (table.in_lower_case(), topic.clone()))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
     /// The topic of a table that was given others `version` times before; `None` if its name is too long for Kafka.
     #[must_use]
     pub fn topic_of(&self, names: &TopicNames, table: &TableName, version: u32) -> Option<String> {

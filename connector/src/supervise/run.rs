@@ -28,7 +28,7 @@ use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::sink::log::{Log, TopicDescription};
 use crate::sink::step::SinkSlot;
-use crate::sink::topics::{ensure_topic, find_topic, is_version_of};
+use crate::sink::topics::{TopicSettings, ensure_topic, find_topic, is_version_of};
 use crate::sink::transactor::{Mark, SinkError, Transactor};
 use crate::source::{Dump, Survey, check_uuid};
 use crate::start::{StartError, check_server, resume};
@@ -142,6 +142,13 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
                 transactor.abandon().await;
                 Err(judge_fencing(error, transactor, fenced).await)
             }
+        }
+    }
+
+    fn topics(&self, survey: &Survey) -> TopicSettings {
+        match survey.lower_case_names {
+            true => self.task.topics.in_lower_case(),
+            false => self.task.topics.clone(),
         }
     }
 
@@ -271,7 +278,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let selection = self.selection(survey);
         let (checkpoint, is_new) = resume(state, &task.start, survey, &selection)?;
         let registry = Arc::clone(&self.connections.registry);
-        let (topics, rules) = (task.topics.clone(), self.rules(survey));
+        let (topics, rules) = (self.topics(survey), self.rules(survey));
         let mut catalog = Catalog::new(registry, &task.name, topics, rules, state);
         catalog.refuse_wrong_rules(&selection)?;
         let mut batch = Batch::default();

@@ -9,7 +9,7 @@ use super::tokens::{Token, Tokens};
 use super::track::Parser;
 use super::track::{Rules, Word, words};
 use crate::decode::Statement;
-use crate::selection::{Selection, TableName, helped_table};
+use crate::selection::{Selection, TableName, helped_table, lower_case};
 use crate::value::Charset;
 
 /// A change of the schema.
@@ -47,18 +47,22 @@ const OBJECTS: [(&str, &str); 15] = [
     ("VIEW", VIEW),
     ("VIEWS", VIEW),
     ("TRIGGER", TRIGGER),
-    ("PROCEDURE", "PROCEDURE"),
-    ("FUNCTION", "FUNCTION"),
-    ("EVENT", "EVENT"),
+    ("PROCEDURE", PROCEDURE),
+    ("FUNCTION", FUNCTION),
+    ("EVENT", EVENT),
     ("SEQUENCE", "SEQUENCE"),
     ("SEQUENCES", "SEQUENCE"),
-    ("PACKAGE", "PACKAGE"),
+    ("PACKAGE", PACKAGE),
 ];
 const TABLE: &str = "TABLE";
 const DATABASE: &str = "DATABASE";
 const INDEX: &str = "INDEX";
 const VIEW: &str = "VIEW";
 const TRIGGER: &str = "TRIGGER";
+const PROCEDURE: &str = "PROCEDURE";
+const FUNCTION: &str = "FUNCTION";
+const EVENT: &str = "EVENT";
+const PACKAGE: &str = "PACKAGE";
 
 /// Accounts, whose statements are nobody's business, and what belongs to no schema.
 const NO_OBJECTS: [&str; 9] = [
@@ -274,7 +278,7 @@ impl Reader {
             let found = OBJECTS.iter().find(|(word, _)| self.words.is(word));
             if let Some((_, kind)) = found {
                 self.words.next();
-                if *kind == "PACKAGE" {
+                if *kind == PACKAGE {
                     self.words.take("BODY");
                 }
                 return Some(kind);
@@ -302,7 +306,7 @@ impl Reader {
                 while !self.words.take("ON") {
                     self.words.next()?;
                 }
-                let table = self.qualified()?;
+                let table = self.qualified(TABLE)?;
                 let database = table.database.clone();
                 self.push(INDEX, TableName::new(&database, &index));
                 self.change.tables.push(table);
@@ -313,7 +317,7 @@ impl Reader {
                 while !self.words.take("ON") {
                     self.words.next()?;
                 }
-                let table = self.qualified()?;
+                let table = self.qualified(TABLE)?;
                 self.change.tables.push(table);
                 Some(())
             }
@@ -378,7 +382,7 @@ impl Reader {
     }
 
     fn object(&mut self, kind: &'static str) -> Option<()> {
-        let name = self.qualified()?;
+        let name = self.qualified(kind)?;
         if kind == TABLE {
             self.change.tables.push(name.clone());
         }
@@ -394,18 +398,23 @@ impl Reader {
         });
     }
 
-    fn qualified(&mut self) -> Option<TableName> {
+    /// Triggers, routines and events keep their names as they are written, whatever the server does to those of tables.
+    fn qualified(&mut self, kind: &str) -> Option<TableName> {
         let (database, name) = self.words.qualified().ok()?;
         let database = database.unwrap_or_else(|| self.database.clone());
+        let is_as_written = [TRIGGER, PROCEDURE, FUNCTION, EVENT, PACKAGE].contains(&kind);
         Some(TableName {
             database: self.fold(database),
-            table: self.fold(name),
+            table: match is_as_written {
+                true => name,
+                false => self.fold(name),
+            },
         })
     }
 
     fn fold(&self, name: String) -> String {
         match self.folds_names {
-            true => name.to_lowercase(),
+            true => lower_case(&name),
             false => name,
         }
     }

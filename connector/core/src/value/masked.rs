@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{Chosen, ColumnType, Integer, ValueError, Written};
 use crate::avro::binary::{read_long, write_bytes};
 use crate::input::Input;
-use crate::selection::Pattern;
+use crate::selection::{Pattern, lower_case};
 
 /// What is done to a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl ColumnRule {
     pub fn is_for(&self, (database, table, column): (&str, &str, &str)) -> bool {
         self.database.matches(database)
             && self.table.matches(table)
-            && self.column.in_lower_case().matches(&column.to_lowercase())
+            && self.column.in_lower_case().matches(&lower_case(column))
     }
 
     /// True if the rule names this very table, without a pattern.
