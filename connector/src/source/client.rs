@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use binlog_bridge_core::position::{FileOffset, Uuid};
+use binlog_bridge_core::selection::lower_case;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, SslOpts, Value};
 use tokio::time::timeout;
@@ -321,7 +322,8 @@ impl SourceClient {
     /// # Errors
     /// See [`SourceError`].
     pub async fn databases(&mut self) -> Result<Vec<String>, SourceError> {
-        self.texts("list the databases", "SHOW DATABASES").await
+        let names = self.texts("list the databases", "SHOW DATABASES").await?;
+        self.as_in_the_binlog(names).await
     }
 
     /// The tables of a database that the account may see, without views.
@@ -331,7 +333,18 @@ impl SourceClient {
     pub async fn tables(&mut self, database: &str) -> Result<Vec<String>, SourceError> {
         let database = database.replace('`', "``");
         let sql = format!("SHOW FULL TABLES FROM `{database}` WHERE Table_type = 'BASE TABLE'");
-        self.texts("list the tables", &sql).await
+        let names = self.texts("list the tables", &sql).await?;
+        self.as_in_the_binlog(names).await
+    }
+
+    /// With `lower_case_table_names=2` the server lists names as they were typed, and logs them in lower case.
+    async fn as_in_the_binlog(&mut self, names: Vec<String>) -> Result<Vec<String>, SourceError> {
+        let sql = "SELECT @@lower_case_table_names";
+        let kinds = self.texts("read how names are kept", sql).await?;
+        Ok(match kinds.first().map(String::as_str) {
+            Some("2") => names.iter().map(|name| lower_case(name)).collect(),
+            Some(_) | None => names,
+        })
     }
 
     /// The account the server signed us in as, such as `bridge@%`.

@@ -111,7 +111,7 @@ impl SourceClient {
         let sql = format!(
             "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, GENERATION_EXPRESSION, \
              (SELECT ID FROM information_schema.COLLATIONS l WHERE l.COLLATION_NAME = c.COLLATION_NAME), \
-             TABLE_SCHEMA, TABLE_NAME \
+             {NAMES} \
              FROM information_schema.COLUMNS c WHERE {} ORDER BY ORDINAL_POSITION",
             of_table(table)
         );
@@ -159,7 +159,7 @@ impl SourceClient {
     async fn collation(&mut self, table: &TableName) -> Result<Option<u64>, SourceError> {
         let sql = format!(
             "SELECT (SELECT ID FROM information_schema.COLLATIONS l WHERE l.COLLATION_NAME = t.TABLE_COLLATION), \
-             TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES t WHERE {}",
+             {NAMES} FROM information_schema.TABLES t WHERE {}",
             of_table(table)
         );
         let rows = self.query(OPERATION, &sql).await?;
@@ -169,6 +169,10 @@ impl SourceClient {
 }
 
 const OPERATION: &str = "read a table's definition";
+
+/// A table's two names as the binlog has them: with `lower_case_table_names=2` `information_schema` has them as they were typed.
+const NAMES: &str = "IF(@@lower_case_table_names = 2, LOWER(TABLE_SCHEMA), TABLE_SCHEMA), \
+    IF(@@lower_case_table_names = 2, LOWER(TABLE_NAME), TABLE_NAME)";
 
 /// The table's name in a statement.
 fn quoted(table: &TableName) -> String {

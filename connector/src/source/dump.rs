@@ -99,7 +99,7 @@ pub struct Survey {
     pub gtid_executed: String,
     /// Those of them whose binlog is gone.
     pub gtid_purged: String,
-    /// True if it writes all names in lower case (`lower_case_table_names=1`).
+    /// True if it writes all names in lower case into its binlog (`lower_case_table_names` 1 and 2).
     pub lower_case_names: bool,
     /// The options that leave statements out of its binlog (`binlog_do_db`, `binlog_ignore_db`); empty without them.
     pub binlog_filters: String,

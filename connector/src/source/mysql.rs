@@ -235,7 +235,7 @@ impl Dump for MysqlDump {
             gtid_owned: facts.gtid_owned,
             gtid_executed: facts.gtid_executed,
             gtid_purged: facts.gtid_purged,
-            lower_case_names: facts.lower_case_table_names == 1,
+            lower_case_names: facts.lower_case_table_names != 0,
             databases: client.databases().await?,
             ..Survey::default()
         };
