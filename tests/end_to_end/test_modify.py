@@ -5,8 +5,11 @@ import random
 import threading
 from typing import Any
 
+import pytest
+
 from harness.connector import Connector, to_yaml
-from harness.reader import json_decoder, read_all, state_topic
+from harness.proxy import Line, Proxy
+from harness.reader import Follower, json_decoder, read_all, state_topic
 from harness.stack import Stack
 from harness.task import Task, ids_of
 from harness.wait import wait_until
@@ -157,3 +160,61 @@ def test_what_statements_do_to_a_table_while_it_is_not_selected_is_not_taken_for
         assert [event.value["after"] for event in read_all(stack, topic)] == [{"id": 1, "x": 1, "y": 2}, {"id": 2, "y": 2, "x": 1}]
         connector.check_running()
     stack.sql(f"DROP DATABASE {other}")
+
+
+SPLIT_LIMITS = {"transaction_bytes_max": 256 * 1024, "batch_bytes_max": 64 * 1024}
+SPLIT_TURNS, SPLIT_ROWS = 40, 50  # the tables take turns, with so many rows each time
+SPLIT_LINE = Line(bytes_per_second=4 << 20)  # slow enough to be met in the middle
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_table_that_is_deselected_and_selected_again_within_a_split_transaction_comes_once(stack: Stack, task: Task, is_killed: bool):
+    for table in "a", "b":
+        task.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY, payload TEXT NOT NULL)")
+    with Proxy(stack.mysql_port) as proxy, Follower(stack, [task.transactions_topic]) as marks:
+        config = task.config(source={"port": proxy.port}, kafka={"partitions": 1}, limits=SPLIT_LIMITS)
+        connector = task.connector_with(config).start(ready_within=30)
+        proxy.slow_down(SPLIT_LINE)
+        insert_by_turns(task)
+        for select in {"databases": [], "tables": [f"{task.database}.b"]}, config["select"]:
+            seen = len(marks.events)
+            marks.until(lambda: len(marks.events) >= seen + 3, "more parts")
+            proxy.hold()
+            assert all(event.value["status"] == "SPLIT" for event in marks.drain().events)
+            if is_killed:
+                connector.kill()
+            modify(connector, {**config, "select": select})
+            if not is_killed:
+                wait_until(lambda: connector.metric("active") == 0, "its run ends")
+            proxy.reset()
+            proxy.slow_down(SPLIT_LINE)
+            if is_killed:
+                connector.start()
+        marks.until(lambda: marks.events[-1].value["status"] == "END", "the END record")
+    rows = list(range(SPLIT_TURNS * SPLIT_ROWS))
+    for table in "a", "b":
+        assert ids_of(task.read(table, len(rows))) == rows, table
+    # What is published of a table is known while it is not selected, too.
+    counts = [published_of(split, "a") for split in splits(task)]
+    assert counts == sorted(counts) and len(selections(task)) == 3
+    connector.check_running()
+
+
+def insert_by_turns(task: Task) -> None:
+    """In one transaction."""
+    with task.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        for first in range(0, SPLIT_TURNS * SPLIT_ROWS, SPLIT_ROWS):
+            for table in "a", "b":
+                rows = ", ".join(f"({id}, REPEAT('-', 4096))" for id in range(first, first + SPLIT_ROWS))
+                cursor.execute(f"INSERT INTO {table} VALUES {rows}")
+        connection.commit()
+
+
+def splits(task: Task) -> list[dict[str, Any]]:
+    """What the checkpoints know of a split transaction, one behind the other."""
+    state = read_all(task.stack, state_topic(task.name), decode=json_decoder)
+    return [event.value["split"] for event in state if event.key == ["checkpoint"] and event.value["split"]]
+
+
+def published_of(split: dict[str, Any], table: str) -> int:
+    return sum(each["rows"] for each in split["tables"] if each["table"] == table)

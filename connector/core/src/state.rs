@@ -384,6 +384,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn tables_that_a_split_lacks_stay_as_far_published_as_they_were() {
+        let split = |tables: &[(&str, u64)]| Split {
+            tables: tables
+                .iter()
+                .map(|(table, rows)| SplitTable {
+                    name: TableName::new("shop", table),
+                    rows: *rows,
+                })
+                .collect(),
+            ..checkpoint(Position::File { at: at() }).split.unwrap()
+        };
+        let now = split(&[("b", 9), ("c", 1)]);
+        assert_eq!(now.clone().with_tables_of(None), now);
+        // What both have counts as it is now.
+        let merged = now.with_tables_of(Some(&split(&[("a", 5), ("b", 2)])));
+        assert_eq!(merged, split(&[("b", 9), ("c", 1), ("a", 5)]));
+        assert_eq!(merged.rows(), 15);
+        // The same name in another database is another table.
+        let mut other = split(&[("a", 5)]);
+        other.tables[0].name.database = "hr".to_owned();
+        assert_eq!(split(&[("a", 1)]).with_tables_of(Some(&other)).rows(), 6);
+    }
+
     /// A table with every type there is.
     fn table() -> TableState {
         let charset = Charset::Utf8mb3;
