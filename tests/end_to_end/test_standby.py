@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.connector import Connector
+from harness.connector import Connector, to_yaml
 from harness.faults import AFTER_KILL_SECONDS_MAX, AFTER_TERM_SECONDS_MAX
 from harness.inserts import Inserts
 from harness.reader import Follower, json_decoder
@@ -115,3 +115,49 @@ def test_the_turn_stays_with_the_one_that_has_it_when_others_come_and_go(orders:
             other.terminate()
         assert first.stderr().count('"message":"streaming"') == runs, first.tail()
     check_exactly_once(orders)
+
+
+@pytest.mark.parametrize("changed", ["both files", "the file of the one that stands by"])
+def test_fault_93_one_that_takes_over_goes_by_its_configuration_file_as_it_is_now(task: Task, changed: str):
+    for table in "ab":
+        task.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY)")
+    configs = [task.config(standby=True, select={"databases": [], "tables": [f"{task.database}.a"]}) for _ in range(2)]
+    first, second = (task.connector_with(config, name) for config, name in zip(configs, ["first", "second"]))
+    first.start(ready_within=30)
+    second.start()
+    wait_for(second, Connector.is_standby, "it stands by")
+    insert_each(task, 1)
+    assert ids_of(task.read("a", 1)) == [1]
+    told = '"message":"the configuration file has changed"'
+    for connector, config in list(zip([first, second], configs))[0 if changed == "both files" else 1 :]:
+        new = connector.config_file.with_suffix(".new")
+        new.write_text(to_yaml({**config, "select": {"databases": [], "tables": [f"{task.database}.b"]}}))
+        new.replace(connector.config_file)
+        wait_for(connector, lambda each: told in each.stderr(), "it has seen the file")
+    assert second.is_standby()
+    if changed == "both files":
+        wait_for(first, lambda each: each.stderr().count('"message":"streaming"') == 2, "it goes on with it")
+        insert_each(task, 2)
+        assert ids_of(task.read("b", 1)) == [2]
+    first.kill()
+    # Rows that nobody has seen when it takes over.
+    insert_each(task, 3)
+    wait_for(second, Connector.is_active, "it runs the task")
+    insert_each(task, 4)
+    expected = [2, 3, 4] if changed == "both files" else [3, 4]
+    assert ids_of(task.read("b", len(expected))) == expected and ids_of(task.read("a", 1)) == [1]
+    assert second.runs == 1 and second.metric("configuration_refused") == 0
+    check_running_again(first, second)
+
+
+def check_running_again(first: Connector, second: Connector) -> None:
+    """The one that was killed stands by from now on."""
+    first.start()
+    wait_for(first, Connector.is_standby, "it stands by")
+    second.check_running()
+
+
+def insert_each(task: Task, id: int) -> None:
+    """A checkpoint behind the row of `a` covers both."""
+    for table in "ba":
+        task.sql(f"INSERT INTO {table} VALUES ({id})")
