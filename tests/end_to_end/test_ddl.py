@@ -3,8 +3,9 @@
 import pytest
 import requests
 
+from harness.binlog import events_of
 from harness.ending import HALTED, ended, refused
-from harness.reader import Follower
+from harness.reader import Follower, read_all
 from harness.task import Task
 
 
@@ -96,6 +97,49 @@ def test_fault_31_a_table_that_is_dropped_and_created_anew_has_its_new_shape(ord
     assert afters(orders, "orders", 2) == [{"id": 1, "note": "old"}, {"id": 1, "note": "new", "flag": 1}]
 
 
+# A table that is made again with a name that another had: in each the column of the same name is another.
+SHAPES = [
+    "id INT PRIMARY KEY, n INT, note VARCHAR(20)", "id BIGINT PRIMARY KEY, note VARCHAR(200)", "id BIGINT PRIMARY KEY, x INT, n BIGINT",
+    "id BIGINT PRIMARY KEY, n DOUBLE, x INT UNSIGNED",
+]
+
+
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+@pytest.mark.parametrize("is_away", [False, True])
+@pytest.mark.parametrize("way", ["dropped", "renamed", "with its database"])
+def test_fault_31_rows_of_tables_that_had_one_name_share_a_topic_and_each_has_its_own_schema(
+    task: Task, metadata: str, is_away: bool, way: str,
+):
+    database = f"{task.database}_again"
+    with task.stack.metadata(metadata):
+        connector = task.connector(select={"databases": [task.database, f"{database}*"]}).start(ready_within=30)
+        task.stack.sql(f"CREATE DATABASE {database}")
+        for number, columns in enumerate(SHAPES):
+            if is_away and number == 1:
+                # Three of the four are made, filled and gone before it is back.
+                connector.kill()
+            task.stack.sql(f"CREATE TABLE {database}.t ({columns}) CHARSET utf8mb4")
+            names = [column.split()[0] for column in columns.split(", ")]
+            task.stack.sql(f"INSERT INTO {database}.t ({', '.join(names)}) VALUES ({', '.join([str(number)] * len(names))})")
+            task.stack.sql({
+                "dropped": f"DROP TABLE {database}.t", "renamed": f"RENAME TABLE {database}.t TO {database}.t{number}",
+                "with its database": f"DROP DATABASE {database}",
+            }[way])
+            if way == "with its database":
+                task.stack.sql(f"CREATE DATABASE {database}")
+        if is_away:
+            connector.start(ready_within=30)
+        with Follower(task.stack, [f"{task.name}.{database}.t"]) as follower:
+            follower.until(lambda: len(follower.events) >= len(SHAPES), "a row of each")
+            events = follower.drain().events
+        assert [event.value["after"] for event in events] == [
+            {"id": 0, "n": 0, "note": "0"}, {"id": 1, "note": "1"}, {"id": 2, "x": 2, "n": 2}, {"id": 3, "n": 3.0, "x": 3},
+        ]
+        assert len({event.value_bytes[1:5] for event in events}) == len(SHAPES)
+        connector.check_running()
+    task.stack.sql(f"DROP DATABASE {database}")
+
+
 def test_fault_31_truncate_is_an_event_on_every_partition_with_a_null_key(orders: Task):
     for number in range(10):
         orders.sql("INSERT INTO orders VALUES (%s, '')", number)
@@ -171,3 +215,49 @@ def test_ddl_that_touches_no_column_leaves_the_stream_as_it_is(orders: Task):
     orders.sql("INSERT INTO orders VALUES (2, 'b')")
     assert [row["id"] for row in afters(orders, "orders", 2)] == [1, 2]
     assert len(versions(orders, "orders", "value")) == 1
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_fault_30_statements_in_the_middle_of_a_transaction_keep_their_place_among_its_rows(task: Task, is_killed: bool):
+    """A statement that changes tables ends the transaction before it; what the server wrote as one group stays one."""
+    for table in "a", "b":
+        task.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY)")
+    connector = task.connector(events={"schema_updates": True}, kafka={"partitions": 1}).start(ready_within=30)
+    if is_killed:
+        connector.kill()
+    aside = f"{task.database}_aside"
+    task.stack.sql(f"CREATE DATABASE {aside}")
+    task.stack.sql(f"CREATE TABLE {aside}.t (id INT PRIMARY KEY)")
+    with task.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        for statement in [
+            "INSERT INTO a VALUES (1)", "INSERT INTO b VALUES (1)", "ALTER TABLE a ADD x INT", "INSERT INTO a VALUES (2, 2)",
+            "CREATE TEMPORARY TABLE helper (id INT)", "DROP TEMPORARY TABLE helper", "INSERT INTO b VALUES (2)",
+            "CREATE TABLE c AS SELECT id, x AS y FROM a", "INSERT INTO c VALUES (3, 3)", "RENAME TABLE b TO d, c TO b", "ROLLBACK",
+            "XA START 'x'", f"INSERT INTO {aside}.t VALUES (1)", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'",
+            "INSERT INTO b VALUES (4, 4)", "INSERT INTO d VALUES (3)", "TRUNCATE d", "INSERT INTO d VALUES (4)", "COMMIT",
+        ]:
+            cursor.execute(statement)
+    if is_killed:
+        connector.start(ready_within=30)
+    for table, ids in {"a": [1, 2], "b": [1, 2, 4], "c": [1, 2, 3], "d": [3, None, 4]}.items():
+        events = task.read(table, len(ids))
+        assert [event.value["after"] and event.value["after"]["id"] for event in events] == ids, table
+    check_places(task, [event.value for table in "abcd" for event in task.read(table, 2 if table == "a" else 3)])
+    task.stack.sql(f"DROP DATABASE {aside}")
+
+
+def check_places(task: Task, rows: list[dict]) -> None:
+    """Rows, statements and ends stand where the server has them, in the transactions that it made."""
+    told = [event.value for event in read_all(task.stack, f"{task.name}.schema-changes")]
+    places = [(row["source"]["pos"], row["source"]["row"], row["source"]["table"], row["source"]["gtid"]) for row in rows if row["op"] == "c"]
+    places += [(change["pos"], 0, change["kind"], change["gtid"]) for change in told]
+    assert " ".join(what for _, _, what, _ in sorted(places)) == "a b ALTER a b CREATE c c c RENAME b d TRUNCATE d"
+    in_binlog = events_of(task.stack, told[0]["file"])
+    for position, _, what, gtid in places:
+        assert (in_binlog[position].kind, in_binlog[position].gtid) == ("Query" if what.isupper() else "Write_rows", gtid)
+    ends = task.read_ends()
+    by_table = [{each["data_collection"].rpartition(".")[2]: each["event_count"] for each in end["data_collections"]} for end in ends]
+    assert by_table == [{"a": 1, "b": 1}, {"a": 1, "b": 1}, {"c": 2}, {"c": 1}, {"b": 1, "d": 1}, {"d": 1}, {"d": 1}]
+    gtids = list(dict.fromkeys(event.gtid for event in in_binlog.values()))
+    assert [end["gtid"] for end in ends] == sorted((end["gtid"] for end in ends), key=gtids.index)
+    assert {end["gtid"] for end in ends} | {change["gtid"] for change in told} == {gtid for *_, gtid in places}

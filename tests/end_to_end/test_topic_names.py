@@ -62,3 +62,41 @@ def test_fault_64_two_tables_that_are_given_one_topic_are_refused(task: Task):
     topic = {"topic_name": f"{task.name}.shared"}
     tables = {f"{task.database}.one": topic, f"{task.database}.other": topic}
     refused(task.connector(kafka={"tables": tables}), INVALID, f"{task.database}.one", f"{task.database}.other", "topic_name")
+
+
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+def test_tables_that_differ_in_case_only_are_different_tables(task: Task, metadata: str):
+    """Where the server tells case, as it does without `lower_case_table_names`. So does Kafka."""
+    other = task.database.upper()
+    task.stack.sql(f"CREATE DATABASE {other}")
+    names = {(task.database, "orders"): "id INT", (task.database, "Orders"): "id INT, a INT", (other, "orders"): "id INT, b INT"}
+    with task.stack.metadata(metadata):
+        rules = {"columns": [{"names": [f"{task.database}.Orders.a"], "mask": {"fixed": "***"}}]}
+        tables = {f"{task.database}.orders": {"partitions": 2}}
+        select = {"databases": [task.database, other], "exclude_tables": [f"{task.database}.ORDERS"]}
+        connector = task.connector(select=select, events=rules, kafka={"partitions": 1, "tables": tables}).start(ready_within=30)
+        for (database, table), columns in [*names.items(), ((task.database, "ORDERS"), "id INT")]:
+            task.stack.sql(f"CREATE TABLE {database}.{table} ({columns}, PRIMARY KEY (id)) CHARSET utf8mb4")
+            task.stack.sql(f"INSERT INTO {database}.{table} VALUES ({', '.join('1' for _ in columns.split(','))})")
+        task.sql("TRUNCATE Orders")
+        task.sql("ALTER TABLE orders ADD c INT")
+        task.sql("INSERT INTO orders VALUES (2, 2)")
+        task.sql("INSERT INTO Orders VALUES (2, 2)")
+        connector.kill()
+        task.sql("RENAME TABLE orders TO swap, Orders TO orders, swap TO Orders")
+        task.sql("INSERT INTO orders VALUES (3, 3)")
+        connector.start(ready_within=30)
+        expected = {
+            f"{task.database}.orders": [{"id": 1}, {"id": 2, "c": 2}, {"id": 3, "a": 3}],
+            f"{task.database}.Orders": [{"id": 1, "a": "***"}, None, {"id": 2, "a": "***"}], f"{other}.orders": [{"id": 1, "b": 1}],
+        }
+        topics = [f"{task.name}.{name}" for name in expected]
+        with Follower(task.stack, topics) as follower:
+            follower.until(lambda: len(follower.events) >= 7, "all events")
+            for topic, afters in zip(topics, expected.values()):
+                events = [event for event in follower.drain().events if event.topic == topic]
+                assert sorted(map(str, (event.value["after"] for event in events))) == sorted(map(str, afters)), topic
+        assert [len(task.stack.partitions(topic)) for topic in topics] == [2, 1, 1]
+        assert not task.stack.partitions(f"{task.name}.{task.database}.ORDERS")
+        connector.check_running()
+    task.stack.sql(f"DROP DATABASE {other}")
