@@ -44,12 +44,17 @@ pub(super) async fn schemas(file: &ConfigFile) -> Result<(), Failure> {
 async fn tables(config: &Config, names: &TopicNames) -> Result<(), Failure> {
     let mut dump = (connections(config)?.dump)();
     let survey = dump.survey().await.map_err(failed)?;
-    let (selection, rules) = match survey.lower_case_names {
+    let (selection, rules, topics) = match survey.lower_case_names {
         true => (
             config.selection.in_lower_case(),
             config.rules.in_lower_case(),
+            config.topics.in_lower_case(),
         ),
-        false => (config.selection.clone(), config.rules.clone()),
+        false => (
+            config.selection.clone(),
+            config.rules.clone(),
+            config.topics.clone(),
+        ),
     };
     let databases = survey.databases.iter();
     let databases: Vec<String> = databases
@@ -66,7 +71,7 @@ async fn tables(config: &Config, names: &TopicNames) -> Result<(), Failure> {
         let definition = TableDefinition::of_description(table.clone(), &description.table)
             .and_then(|definition| rules.shown(&definition))
             .map_err(|error| failed(CatalogError::from(error)))?;
-        let topic = config.topics.topic_of(names, &table, 0);
+        let topic = topics.topic_of(names, &table, 0);
         let topic = topic.ok_or_else(|| {
             Failure::other(format!(
                 "the name of the topic for {table} would be longer than Kafka takes"
