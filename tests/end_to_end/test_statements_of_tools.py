@@ -12,9 +12,9 @@ from harness.connector import Connector
 from harness.reader import Follower, read_all
 from harness.stack import Stack
 from harness.task import Task
-from test_tracking import STATEMENTS, statements, tables
+from test_tracking import files, statements, tables
 
-FILES = sorted(path.stem for path in STATEMENTS.glob("*.sql"))
+KIND = "mysql80"
 ROWS_AT_LEAST = 200
 # Behind CONVERT TO CHARACTER SET the server itself does not know the member é of its ENUM any more: it is no text there.
 WITHOUT_ROWS = {"ALTER TABLE `accents` CONVERT TO CHARACTER SET utf8mb4"}
@@ -40,7 +40,7 @@ def test_fault_57_no_statement_of_a_tool_stops_the_task(rough_stack: Stack, task
             events={"schema_updates": True, "types": {"key_dates": "string"}},
         ).start(ready_within=30)
         with Follower(task.stack, [task.transactions_topic]) as ends:
-            rows = [row for name in FILES for row in run(task, connector, name, ends)]
+            rows = [row for name in files(KIND) for row in run(task, connector, name, ends)]
         connector.check_running()
         say(f"{len(rows)} rows behind statements of tools")
         assert len(rows) >= ROWS_AT_LEAST
@@ -57,9 +57,9 @@ def run(task: Task, connector: Connector, name: str, ends: Follower) -> list[Row
             cursor.execute(f"DROP DATABASE IF EXISTS {other}")
         cursor.execute(f"CREATE DATABASE {database} DEFAULT CHARACTER SET utf8mb4")
         cursor.execute(f"USE {database}")
-        for statement in statements(name, database):
+        for statement in statements(name, database, KIND):
             cursor.execute(statement)
-            here = tables(cursor, database, f"{database}_other")
+            here = tables(cursor, KIND, database, f"{database}_other")
             touched = [table for table in here if here[table] != known.get(table) and statement not in WITHOUT_ROWS]
             known = here
             for table in touched:

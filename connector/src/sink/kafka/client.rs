@@ -1,7 +1,7 @@
 //! How the Kafka clients are configured, and where their log lines go.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -153,12 +153,17 @@ pub(in crate::sink) struct Context {
     pub(super) end_txn_unanswered: Arc<AtomicU32>,
     /// The last connection error; it explains a time-out.
     connection_error: Mutex<Option<(Code, String)>>,
+    /// A partition was said to have no leader.
+    lost_leader: AtomicBool,
     /// When a line of each facility was last shown.
     shown: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// Lines of one facility within this time go to debug: a broker that is down is said once a minute.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+/// The client's words for an answer in which a partition has no leader; only it says so.
+const NO_LEADER: &str = "new leader-1 not found in cache";
 
 impl Context {
     pub(super) fn end_txn_unanswered(&self) -> u32 {
@@ -198,6 +203,12 @@ impl Context {
             .is_some_and(|(code, _)| kind_of_cause(*code) == LogErrorKind::Authentication)
     }
 
+    /// True if a broker answered that a partition has no leader for now. The client (2.12.1) then forgets where the partition
+    /// is, and keeps its records until they time out, whatever it is told later (librdkafka issue 5430).
+    pub(super) fn has_lost_leader(&self) -> bool {
+        self.lost_leader.load(Ordering::Acquire)
+    }
+
     pub(in crate::sink) fn connected(&self) {
         self.connection_error
             .lock()
@@ -224,6 +235,9 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if facility == "METADATAUPDATE" && line.contains(NO_LEADER) {
+            self.lost_leader.store(true, Ordering::Release);
+        }
         // CONFWARN: consumers get the settings of producers passed through, too, and say so.
         let quiet = facility == "CONFWARN" || (level as i32) >= (RDKafkaLogLevel::Info as i32);
         if quiet || self.is_repeat(facility) {
@@ -269,6 +283,16 @@ impl ClientContext for Context {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_is_noticed() {
+        let context = Context::default();
+        let says = |line| context.log(RDKafkaLogLevel::Warning, "METADATAUPDATE", line);
+        says("Topic shop.orders not found in cache");
+        assert!(!context.has_lost_leader());
+        says("[thrd:main]: Partition shop.orders(KCy4)[0]: new leader-1 not found in cache");
+        assert!(context.has_lost_leader());
+    }
 
     #[test]
     fn a_time_out_is_explained_by_what_happened_to_the_connections() {

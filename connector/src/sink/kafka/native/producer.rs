@@ -140,7 +140,7 @@ impl Producer {
                 Some(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL) => {
                     rest = rest.get_mut(accepted..).unwrap_or_default();
                     self.check_deliveries()?;
-                    self.doubt_topics();
+                    self.doubt_topics()?;
                     patience.check()?;
                     std::thread::sleep(QUEUE_FULL_WAIT);
                 }
@@ -165,7 +165,7 @@ impl Producer {
             if self.handle.context().refused_credentials() {
                 return Err(Failure::timed_out("records were not delivered"));
             }
-            self.doubt_topics();
+            self.doubt_topics()?;
             patience.check()?;
         }
     }
@@ -175,9 +175,14 @@ impl Producer {
     /// A partition that cannot be added to the transaction holds up the records of all of them. If its topic was deleted,
     /// the client (2.12.1) adds it again and again until the records time out: only metadata, for which it does not
     /// ask then, tells it that the topic is gone, and makes it fail the records at once.
-    fn doubt_topics(&self) {
+    fn doubt_topics(&self) -> Result<(), Failure> {
         if self.looked.get().elapsed() < TOPICS_DOUBTED_AFTER {
-            return;
+            return Ok(());
+        }
+        // Another producer finds the leader.
+        if self.handle.context().has_lost_leader() {
+            let what = "records were not delivered: a partition had no leader for a while";
+            return Err(Failure::timed_out(what));
         }
         self.looked.set(Instant::now());
         let mut metadata = ptr::null();
@@ -190,6 +195,7 @@ impl Producer {
                 sys::rd_kafka_metadata_destroy(metadata);
             }
         }
+        Ok(())
     }
 
     /// Records that wait when the client is fenced are reported only after their time-out: it is asked as well.
