@@ -336,7 +336,9 @@ impl<R: Registry> Catalog<R> {
             // A value that goes with a key that is refused is not registered.
             return Ok((key_id.await?, value_id.await?));
         }
-        Ok(tokio::try_join!(key_id, value_id)?)
+        // Neither is dropped in its middle, where the other is refused.
+        let (key_id, value_id) = tokio::join!(key_id, value_id);
+        Ok((key_id?, value_id?))
     }
 
     async fn subject(&self, subject: &str, schema: &str) -> Result<u32, SubjectError> {

@@ -201,7 +201,8 @@ pub struct RawEvents {
     #[serde(default)]
     pub schema_updates: bool,
     /// Time in milliseconds after which a record is published to `<task>.heartbeats` that says how far the stream is, though
-    /// nothing selected has changed; default 0: none.
+    /// nothing selected has changed; default 0: none. On a source in which nothing happens there are no more of them than of the
+    /// source's own heartbeats (`source.heartbeat_interval_ms`).
     #[serde(default)]
     pub heartbeat_interval_ms: u32,
     /// Types in the place of the usual ones: `bigint_unsigned` (`decimal`, or `long`, which halts on larger numbers),

@@ -36,9 +36,11 @@ pub fn key_schema(names: &SchemaNames, definition: &TableDefinition) -> Option<V
         .key_columns()
         .map(|column| {
             let avro = column.column_type.avro();
-            let avro = match column.nullable {
-                true => json!(["null", avro]),
-                false => avro,
+            // Of a key that was chosen, whether it may be null or not: else the bytes of its values, and with them their
+            // partition, would change with that.
+            let avro = match definition.message_key.is_empty() {
+                true => avro,
+                false => json!(["null", avro]),
             };
             json!({"name": field_name(&column.name), "type": avro})
         })
@@ -201,10 +203,7 @@ pub(crate) fn branches(definition: &TableDefinition, index: usize, is_widened: b
         Branches::NullLast
     } else if may_be_null {
         Branches::NullFirst
-    } else if is_widened
-        && !definition.primary_key.contains(&index)
-        && !definition.message_key.contains(&index)
-    {
+    } else if is_widened && !definition.primary_key.contains(&index) {
         Branches::NullLast
     } else {
         Branches::None

@@ -33,8 +33,9 @@ pub struct Destination {
 pub struct TablePlan {
     pub(super) name: TableName,
     steps: Vec<Step>,
-    /// Of each column of the key, in its order: whether it may be null.
-    key: Vec<bool>,
+    key_columns: usize,
+    /// Fields of the key are unions: those of one that a configuration chooses.
+    has_union_key: bool,
     /// Columns of which a row's place is noted: those of the key, and those of the primary key that are not of it.
     slots: usize,
     json_columns: usize,
@@ -53,6 +54,8 @@ struct Step {
     /// Where the place of the column is noted. It is in every image: in the after image that lacks it, it has not changed.
     slot: Option<usize>,
     is_key: bool,
+    /// It is of the primary key, whose fields are never null.
+    is_of_primary: bool,
     /// It is read, and not published.
     is_left_out: bool,
 }
@@ -137,6 +140,7 @@ impl TablePlan {
                 nullable: column.nullable,
                 slot: slots.iter().position(|slot| *slot == index),
                 is_key: key.contains(&index),
+                is_of_primary: definition.primary_key.contains(&index),
                 is_left_out: column.column_type.is_left_out(),
             })
             .collect();
@@ -150,9 +154,8 @@ impl TablePlan {
         Ok(Self {
             name: definition.name.clone(),
             steps,
-            key: (definition.key_columns())
-                .map(|column| column.nullable)
-                .collect(),
+            key_columns: key.len(),
+            has_union_key: !definition.message_key.is_empty(),
             slots: slots.len(),
             json_columns: (definition.columns.iter())
                 .filter(|column| column.column_type.is_document())
@@ -328,9 +331,10 @@ impl TablePlan {
     }
 
     /// Gathers the key (without header) of the image that was copied last. The fields are those of the value, but for what
-    /// stands before them: only a column that may be null is a union, `["null", type]`.
+    /// stands before them: those of a key that was chosen are unions, `["null", type]`.
     pub(super) fn copy_key(&self, value: &[u8], notes: &ImageNotes, key: &mut Vec<u8>) {
-        for (may_be_null, span) in self.key.iter().zip(&notes.spans) {
+        let may_be_null = self.has_union_key;
+        for span in notes.spans.iter().take(self.key_columns) {
             match span {
                 Span::Value(start, end) => {
                     key.extend(may_be_null.then_some(BRANCH_1));
@@ -420,7 +424,7 @@ impl Step {
 
     fn write_null(&self, out: &mut Vec<u8>) -> Result<(), EncodeErrorKind> {
         let column = || self.column.clone();
-        if self.slot.is_some() && !self.nullable {
+        if self.is_of_primary || (self.is_key && !self.nullable) {
             return Err(EncodeErrorKind::NullKey { column: column() });
         }
         if !self.nullable {

@@ -43,7 +43,7 @@ fn the_first_rule_that_names_the_table_gives_the_key() {
 }
 
 #[test]
-fn a_column_that_may_be_null_is_a_union_in_the_key() {
+fn each_column_of_it_is_a_union_whether_it_may_be_null_or_not() {
     let mut case = Case::new(keyed(&["note", "id"]), 3);
     let rows = [order(1, Some("n"), "a", None), order(2, None, "a", None)].concat();
     assert_eq!(case.rows(RowsKind::Write, &rows), Ok(2));
@@ -58,8 +58,7 @@ fn a_column_that_may_be_null_is_a_union_in_the_key() {
     assert_eq!(made, expected);
     let names = SchemaNames::new("bridge", &case.definition.name);
     let fields = key_schema(&names, &case.definition).unwrap()["fields"].clone();
-    let expected =
-        json!([{"name": "note", "type": ["null", "string"]}, {"name": "id", "type": "int"}]);
+    let expected = json!([{"name": "note", "type": ["null", "string"]}, {"name": "id", "type": ["null", "int"]}]);
     assert_eq!(fields, expected);
 }
 

@@ -234,8 +234,6 @@ impl Charset {
     }
 }
 
-/// Reads bytes character by character; `next` returns the first one and its length, if there is one.
-#[inline]
 /// A collation of MySQL with the character set of one that only MariaDB has: numbers as its source (`strings/ctype-uca.c`,
 /// `strings/ctype-*.c`) gives them, seen with 11.8.
 fn of_mariadb(number: u64) -> Option<u64> {
@@ -256,6 +254,8 @@ fn of_mariadb(number: u64) -> Option<u64> {
     })
 }
 
+/// Reads bytes character by character; `next` returns the first one and its length, if there is one.
+#[inline]
 fn each(
     mut bytes: &[u8],
     mut take: impl FnMut(char),
