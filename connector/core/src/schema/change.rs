@@ -107,6 +107,7 @@ impl SchemaChange {
             words: Parser::new(words),
             database: String::from_utf8_lossy(statement.database).into_owned(),
             folds_names,
+            is_mariadb,
             change: SchemaChange {
                 kind: "",
                 objects: Vec::new(),
@@ -253,6 +254,7 @@ struct Reader {
     /// The one in use.
     database: String,
     folds_names: bool,
+    is_mariadb: bool,
     change: SchemaChange,
 }
 
@@ -334,15 +336,9 @@ impl Reader {
     }
 
     fn databases(&mut self) -> Option<()> {
-        const OPTIONS: [&str; 6] = [
-            "DEFAULT",
-            "CHARACTER",
-            "CHARSET",
-            "COLLATE",
-            "ENCRYPTION",
-            "READ",
-        ];
-        let name = match self.change.kind == "ALTER" && self.words.is_one_of(&OPTIONS) {
+        let is_in_use =
+            self.change.kind == "ALTER" && self.words.is_database_option(self.is_mariadb);
+        let name = match is_in_use {
             true => self.database.clone(),
             false => self.words.name().ok()?,
         };
@@ -500,6 +496,10 @@ mod tests {
                 "DROP INDEX shop.PRIMARY (shop.t)",
             ),
             ("CREATE DATABASE IF NOT EXISTS d", "CREATE DATABASE d.d ()"),
+            (
+                "ALTER DATABASE comment CHARACTER SET gbk",
+                "ALTER DATABASE comment.comment ()",
+            ),
             (
                 "ALTER DATABASE CHARACTER SET gbk",
                 "ALTER DATABASE shop.shop ()",

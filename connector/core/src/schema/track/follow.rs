@@ -314,16 +314,7 @@ impl Tracker {
     }
 
     fn alter_database(&mut self, p: &mut Parser, environment: &Environment) -> Followed {
-        let is_option = p.is_one_of(&[
-            "DEFAULT",
-            "CHARACTER",
-            "CHARSET",
-            "COLLATE",
-            "ENCRYPTION",
-            "READ",
-            "COMMENT",
-        ]);
-        let name = match is_option {
+        let name = match p.is_database_option(environment.dialect.is_mariadb) {
             true => environment.fold(environment.database.clone())?,
             false => database_name(p, environment)?,
         };

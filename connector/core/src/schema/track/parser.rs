@@ -72,6 +72,20 @@ impl Parser {
         keywords.iter().any(|keyword| self.is(keyword))
     }
 
+    /// True where ALTER DATABASE goes on with an option, so that the database in use is meant. A database may be called
+    /// `comment` on MySQL, which has no such option.
+    pub(in crate::schema) fn is_database_option(&self, is_mariadb: bool) -> bool {
+        const OPTIONS: [&str; 6] = [
+            "DEFAULT",
+            "CHARACTER",
+            "CHARSET",
+            "COLLATE",
+            "ENCRYPTION",
+            "READ",
+        ];
+        self.is_one_of(&OPTIONS) || (is_mariadb && self.is("COMMENT"))
+    }
+
     /// Passes a keyword, if it is there.
     pub(in crate::schema) fn take(&mut self, keyword: &str) -> bool {
         let is_there = self.is(keyword);
