@@ -364,8 +364,7 @@ fn definition(error: &DefinitionError) -> Verdict {
         | DefinitionError::Differs { table, .. }
         | DefinitionError::Changed { table, .. }
         | DefinitionError::Unlogged { table, .. }
-        | DefinitionError::Filtered { table, .. }
-        | DefinitionError::LostCharacters { table, .. } => Verdict::Halt(format!(
+        | DefinitionError::Filtered { table, .. } => Verdict::Halt(format!(
             "These rows cannot be read for certain. To go on without them, exclude the table (add {table} to select.exclude_tables), or start anew behind them: delete the state topic and the task's data topics. {NAMES_REMEDY}"
         )),
     }
@@ -394,6 +393,12 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
         } => halt(
             "Mend the row on the server: its bytes are not text of the column's character set, or have no place in Unicode. Or set events.types.invalid_text: replace. To pass over it, exclude the table with select.exclude_tables.",
         ),
+        EncodeErrorKind::Value {
+            kind: ValueError::LostMember,
+            ..
+        } => Verdict::Halt(format!(
+            "This row cannot be read for certain. To go on without it, exclude the table with select.exclude_tables, or mask the column with {{fixed: TEXT}} in events.columns. {NAMES_REMEDY}"
+        )),
         EncodeErrorKind::Value {
             kind: ValueError::OverLong,
             ..

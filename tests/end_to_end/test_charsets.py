@@ -113,3 +113,35 @@ def test_fault_59_bytes_that_are_no_text_of_the_columns_character_set_halt_or_ar
     # What the column held comes to be its text again once the bytes are of it.
     task.sql("UPDATE t SET word = 'whole'")
     assert [event.value["before"]["word"] for event in task.read("t", 4)[3:]] == [expected]
+
+
+def test_fault_59_a_member_that_is_no_text_concerns_only_rows_that_have_it(task: Task, metadata: str):
+    task.sql("CREATE TABLE t (id INT PRIMARY KEY, kind ENUM('a', x'62ff') COLLATE binary, marks SET('a', 'é') CHARACTER SET latin1)")
+    connector = task.connector().start(ready_within=30)
+    # The server leaves the bytes of é as they are: they are no text any more.
+    task.sql("ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4")
+    task.sql("INSERT INTO t VALUES (1, 'a', 'a')")
+    task.read("t", 1)
+    task.sql("UPDATE t SET kind = 2")
+    ended(connector, HALTED, "column kind", "invalid_text: replace")
+    task.connector("replacing", events={"types": {"invalid_text": "replace"}}).start(ready_within=30)
+    assert [event.value["after"]["kind"] for event in task.read("t", 2)] == ["a", "b\ufffd"]
+    if metadata == "FULL":
+        task.sql("UPDATE t SET marks = 3")
+        assert task.read("t", 3)[2].value["after"]["marks"] == ["a", "\ufffd"]
+
+
+def test_fault_59_a_member_that_the_server_may_not_show_whole_concerns_only_rows_that_have_it(task: Task, metadata: str):
+    task.sql("CREATE TABLE t (id INT PRIMARY KEY, kind ENUM('a', 'b\U0001f600') NOT NULL, n INT DEFAULT 7)")
+    connector = task.connector(events={"types": {"invalid_text": "replace"}}).start(ready_within=30)
+    task.sql("INSERT INTO t VALUES (1, 'a', 1)")
+    task.read("t", 1)
+    task.sql("UPDATE t SET kind = 2")
+    if metadata == "FULL":
+        assert task.read("t", 2)[1].value["after"]["kind"] == "b\U0001f600"
+        schema = task.stack.registry_get(f"subjects/{task.topic('t')}-value/versions/latest")["schema"]
+        assert '"default":7' in schema
+        return
+    ended(connector, HALTED, "column kind", "question mark", "binlog_row_metadata=FULL")
+    task.connector("masked", events={"columns": [{"names": [f"{task.database}.t.kind"], "mask": {"fixed": "x"}}]}).start(ready_within=30)
+    assert [event.value["after"]["kind"] for event in task.read("t", 2)] == ["a", "x"]

@@ -66,6 +66,27 @@ def test_rows_are_published_by_the_schemas_that_the_command_prints(rough_stack: 
         assert versions(task, own + of_tables) == before
 
 
+def test_rows_that_are_read_without_the_servers_defaults_have_a_printed_schema(rough_stack: Stack, tasks, tmp_path):
+    with tasks(rough_stack, tmp_path) as task, rough_stack.metadata("FULL"):
+        task.sql(f"CREATE TABLE orders ({COLUMNS})")
+        task.sql("INSERT INTO orders (id, name) VALUES (1, 'a')")
+        # Behind it nobody reads a whole file for defaults.
+        task.sql("FLUSH BINARY LOGS")
+        task.sql("INSERT INTO orders (id, name) VALUES (2, 'b')")
+        connector = task.connector(registry=LOOKS_UP, source={"start": "earliest"})
+        register(rough_stack, schemas(connector))
+        subject = f"subjects/{task.topic('orders')}-value/versions"
+        texts = [rough_stack.registry_get(f"{subject}/{number}")["schema"] for number in rough_stack.registry_get(subject)]
+        assert ["mysql.default" in text for text in texts] == [False, True]
+        connector.start(ready_within=30)
+        events = task.read("orders", 2)
+        assert ids_of(events) == [1, 2] and [event.value["after"]["price"] for event in events]
+        assert len(rough_stack.registry_get(subject)) == 2
+        wide = task.connector("wide", registry=LOOKS_UP, events={"types": {"tinyint1": "boolean"}})
+        tiny = [line for line in schemas(wide) if '"boolean"' in line["schema"] and line["subject"].endswith("orders-value")]
+        assert len(tiny) == 1
+
+
 def test_a_schema_that_is_not_registered_stops_the_task_until_it_is(task: Task):
     task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
     connector = task.connector(registry=LOOKS_UP)

@@ -102,6 +102,25 @@ def test_a_column_that_is_not_there_stops_the_task_before_any_row(task: Task):
     assert not task.stack.partitions(task.topic("t"))
 
 
+def test_a_key_of_a_column_that_came_later_does_not_stop_a_truncate_before_the_first_row(task: Task):
+    task.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+    connector = task.connector().start(ready_within=30)
+    task.sql("INSERT INTO t VALUES (1)")
+    task.sql("ALTER TABLE t ADD customer INT")
+    task.sql("CREATE TABLE behind (id INT PRIMARY KEY)")
+    task.sql("INSERT INTO behind VALUES (1)")
+    task.read("behind", 1)
+    connector.terminate()
+    task.sql("TRUNCATE t")
+    task.sql("INSERT INTO t VALUES (2, 7)")
+    topic = {"kafka": {"tables": {f"{task.database}.t": {"topic_name": f"{task.topic('t')}.by-customer"}}}}
+    task.connector("by-customer", events=rule(task, "t", "customer"), **topic).start(ready_within=30)
+    found = [(event.value["op"], event.key) for event in task.read("t.by-customer", 2)]
+    assert found == [("t", None), ("c", {"customer": 7})]
+    versions = task.stack.registry_get(f"subjects/{task.topic('t.by-customer')}-key/versions")
+    assert versions == [1]
+
+
 @pytest.mark.parametrize("rule, cause", [
     ({"tables": ["shop.t"], "columns": []}, "names no column"), ({"tables": [], "columns": ["a"]}, "names no table"),
     ({"tables": ["t"], "columns": ["a"]}, "not of the form database.table"), ({"tables": ["s.t"], "columns": ["a", "A"]}, "twice"),

@@ -339,8 +339,8 @@ mod tests {
     use crate::position::GtidSet;
     use crate::schema::{Column, DescribedColumn, DescribedKey, KeyPart};
     use crate::value::{
-        Binary, Bit, Charset, ColumnType, Decimal, Float, Geometry, Integer, Members, Shape,
-        Temporal, Text, Vector,
+        Binary, Bit, Charset, ColumnType, Decimal, Float, Geometry, Integer, Member, Members,
+        Shape, Temporal, Text, Vector,
     };
 
     fn at() -> FileOffset {
@@ -446,7 +446,16 @@ mod tests {
             ColumnType::Binary(Binary::Fixed { bytes: 255 }),
             ColumnType::Members(Members::Set {
                 bytes: 1,
-                members: vec!["it's".to_owned(), String::new()],
+                members: vec![
+                    Member::Text("it's".to_owned()),
+                    Member::Text(String::new()),
+                    Member::NotText {
+                        replaced: "\u{fffd}".to_owned(),
+                    },
+                    Member::Lost {
+                        shown: "?".to_owned(),
+                    },
+                ],
             }),
             ColumnType::Json,
             ColumnType::Geometry(Geometry {

@@ -34,6 +34,14 @@ impl TableRules {
         }
     }
 
+    /// The rules without those for keys.
+    pub(super) fn without_keys(&self) -> Self {
+        Self {
+            keys: Arc::new([]),
+            ..self.clone()
+        }
+    }
+
     /// A definition as it is published.
     ///
     /// # Errors

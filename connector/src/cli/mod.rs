@@ -49,8 +49,8 @@ enum Command {
     /// Print the schemas that the registry must have, one JSON object in a line
     #[command(
         after_help = "For a registry in which only others register (registry.auto_register: false). Each line can be \
-        posted to /subjects/SUBJECT/versions as it is. Rows of before the table got its present definition, and of tables that went on \
-        in another topic, need others.\n\nExample: binlog-bridge schemas --config shop.yaml"
+        posted to /subjects/SUBJECT/versions as it is. Rows of before the table got its present definition need others. A table \
+        that went on in another topic (registry.incompatible) has the same schemas under that topic's subjects.\n\nExample: binlog-bridge schemas --config shop.yaml"
     )]
     Schemas {
         #[command(flatten)]

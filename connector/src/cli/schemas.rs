@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::run::{connections, failure};
 use super::{ConfigFile, EXIT_REFUSED, Failure, print_line};
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, TableRules};
 use crate::config::Config;
 use crate::error::{Error, Verdict};
 use crate::source::{Dump, Survey};
@@ -69,7 +69,6 @@ async fn tables(config: &Config, names: &TopicNames) -> Result<(), Failure> {
             continue;
         };
         let definition = TableDefinition::of_description(table.clone(), &description.table)
-            .and_then(|definition| rules.shown(&definition))
             .map_err(|error| failed(CatalogError::from(error)))?;
         let topic = topics.topic_of(names, &table, 0);
         let topic = topic.ok_or_else(|| {
@@ -77,25 +76,49 @@ async fn tables(config: &Config, names: &TopicNames) -> Result<(), Failure> {
                 "the name of the topic for {table} would be longer than Kafka takes"
             ))
         })?;
-        print_table(&config.task, &topic, &definition, &survey)?;
+        let names = SchemaNames::new(&config.task, &table);
+        for definition in published(&definition, &rules, &survey)? {
+            print_table(&names, &topic, &definition, &survey)?;
+        }
     }
     Ok(())
 }
 
+/// What a table may be published as: without what only the server's description says of it, if rows can be read without
+/// that (those of a backlog, [`Definitions::declare`](crate::definitions::Definitions::declare)), and with it.
+fn published(
+    definition: &TableDefinition,
+    rules: &TableRules,
+    survey: &Survey,
+) -> Result<Vec<TableDefinition>, Failure> {
+    let shown = |definition: &TableDefinition| {
+        let shown = rules.shown(definition);
+        shown.map_err(|error| failed(CatalogError::from(error)))
+    };
+    let metadata = survey.binlog_row_metadata.as_deref();
+    let has_names = metadata.is_some_and(|metadata| metadata.eq_ignore_ascii_case("FULL"));
+    let bare = definition.without_declarations();
+    let mut published = Vec::new();
+    if has_names && !bare.lacks_widths(&rules.types) {
+        published.push(shown(&bare)?);
+    }
+    published.push(shown(definition)?);
+    Ok(published)
+}
+
 fn print_table(
-    task: &str,
+    names: &SchemaNames,
     topic: &str,
     definition: &TableDefinition,
     survey: &Survey,
 ) -> Result<(), Failure> {
-    let names = SchemaNames::new(task, &definition.name);
-    if let Some(key) = key_schema(&names, definition) {
+    if let Some(key) = key_schema(names, definition) {
         print(&format!("{topic}-key"), &key)?;
     }
     // Another one follows where rows come without some columns.
     let is_partial = !survey.binlog_row_image.eq_ignore_ascii_case("FULL");
     for is_widened in [false, true].into_iter().take(1 + usize::from(is_partial)) {
-        let value = value_schema(&names, definition, is_widened).map_err(Failure::other)?;
+        let value = value_schema(names, definition, is_widened).map_err(Failure::other)?;
         print(&format!("{topic}-value"), &value)?;
     }
     Ok(())

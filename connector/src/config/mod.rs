@@ -562,6 +562,7 @@ fn explain(message: &str) -> String {
     let Some((_, list)) = message.split_once("unknown field `") else {
         return message.to_owned();
     };
+    let list = list.rsplit_once(" at line ").map_or(list, |(list, _)| list);
     let is_separator = |c: char| !c.is_ascii_alphanumeric() && c != '_';
     let mut words = list.split(is_separator).filter(|word| !word.is_empty());
     let Some(given) = words.next() else {

@@ -57,6 +57,11 @@ fn what_cannot_be_is_refused_with_its_key() {
         "select.tables: 'shop' is not of the form",
     );
     check("databases:", "databasse:", "did you mean `databases`?");
+    // What follows the list is none of its words.
+    assert_eq!(
+        explain("unknown field `columns`, expected one of names, mask at line 21, column 14"),
+        "unknown field `columns`, expected one of names, mask at line 21, column 14"
+    );
     check(
         "user: bridge",
         "user: bridge, start: {gtid_set: x}",

@@ -258,7 +258,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let transactor = self.sink.idle().await?;
         let target = transactor.state_target().clone();
         let into = (&target, &mut self.batch);
-        let Some(plan) = self.catalog.known(table, transactor, into).await? else {
+        let Some(plan) = self.catalog.truncated(table, transactor, into).await? else {
             return Ok(());
         };
         let at = self.decoder.at();

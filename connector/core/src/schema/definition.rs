@@ -170,16 +170,6 @@ pub enum DefinitionError {
         /// The server's options.
         filters: String,
     },
-    /// The names of members come in a character set that lacks some of their characters.
-    #[error(
-        "the binlog does not name the members of column {column} of {table} (binlog_row_metadata is not FULL), and in the server's description a question mark stands for characters that it cannot show"
-    )]
-    LostCharacters {
-        /// The table.
-        table: TableName,
-        /// The column.
-        column: String,
-    },
     /// Whether a TINYINT is a TINYINT(1) is not known.
     #[error(
         "whether column {column} of {table} is a TINYINT(1) is not in the binlog, and the server's definition may have changed since"
@@ -368,6 +358,16 @@ impl TableDefinition {
                 && ColumnType::from_metadata(packed).as_ref() != Ok(&column.column_type)
         });
         Ok(other.map(|(_, column)| column.name.as_str()))
+    }
+
+    /// The definition as a table map with names alone tells it.
+    #[must_use]
+    pub fn without_declarations(&self) -> Self {
+        let mut bare = self.clone();
+        for column in &mut bare.columns {
+            column.declared = None;
+        }
+        bare
     }
 
     /// True if options choose types by display widths that are not known.

@@ -103,12 +103,6 @@ impl TableDefinition {
         }
         let mut columns = Vec::with_capacity(packed.len());
         for (metadata, column) in packed.into_iter().zip(&described.columns) {
-            if column.has_members() && column.has_lost_characters() {
-                return Err(DefinitionError::LostCharacters {
-                    table: table(),
-                    column: column.name.clone(),
-                });
-            }
             let Some(complete) = column.complete(&metadata) else {
                 return Err(differs(&column.name));
             };
@@ -161,9 +155,27 @@ impl TableDefinition {
     #[must_use]
     pub fn declared(self, event: &TableMapEvent<'_>, described: &DescribedTable) -> Self {
         match Self::from_described(event, described) {
-            Ok(declared) if declared.is_but_for_declared(&self) => declared,
-            Ok(_) | Err(_) => self,
+            Ok(declared) => {
+                let declared = declared.with_members_of(&self);
+                match declared.is_but_for_declared(&self) {
+                    true => declared,
+                    false => self,
+                }
+            }
+            Err(_) => self,
         }
+    }
+
+    /// The definition with the names of members that another has whole.
+    fn with_members_of(mut self, other: &Self) -> Self {
+        for (column, other) in self.columns.iter_mut().zip(&other.columns) {
+            if let (ColumnType::Members(shown), ColumnType::Members(members)) =
+                (&mut column.column_type, &other.column_type)
+            {
+                shown.complete(members);
+            }
+        }
+        self
     }
 
     /// True if rows of both are read alike: what is declared beyond a table map may differ.
@@ -238,12 +250,15 @@ impl DescribedColumn {
         table: &TableName,
         complete: &ColumnMetadata,
     ) -> Result<Column, DefinitionError> {
-        let column_type =
+        let mut column_type =
             ColumnType::from_metadata(complete).map_err(|kind| DefinitionError::Unsupported {
                 table: table.clone(),
                 column: self.name.clone(),
                 kind,
             })?;
+        if let ColumnType::Members(members) = &mut column_type {
+            *members = members.shown_by_the_server();
+        }
         Ok(Column {
             name: self.name.clone(),
             column_type,
@@ -408,12 +423,6 @@ impl DescribedColumn {
         matches!(family, "binary" | "varbinary") || family.ends_with("blob")
     }
 
-    /// The server gives the names of members in a character set that lacks some characters, and puts a question mark
-    /// in their place: a name with one of its own cannot be told from those. Bytes that are no text are `x'ff'`.
-    fn has_lost_characters(&self) -> bool {
-        self.arguments().contains('?') || members(self.arguments()).is_none()
-    }
-
     fn declared(&self) -> Declared {
         let is_expression = self.extra.contains("DEFAULT_GENERATED");
         // Of bytes the server shows what precedes the first zero byte; of text, question marks for what its own tables
@@ -467,12 +476,14 @@ fn geometry_type(family: &str) -> Option<u64> {
     })
 }
 
-/// The members in `'a','b''c'`, in UTF-8. The server doubles single quotes, and escapes backslashes, NUL and ends of
-/// lines by a backslash (MySQL source, `sql/sql_show.cc`, `append_unescaped`).
+/// The members in `'a','b''c',x'ff'`, in UTF-8. The server doubles single quotes, and escapes backslashes, NUL and ends of
+/// lines by a backslash (MySQL source, `sql/sql_show.cc`, `append_unescaped`); bytes that are not text it shows in
+/// hexadecimal (seen in 8.0.31).
 fn members(list: &str) -> Option<Vec<Vec<u8>>> {
     let mut members = Vec::new();
     let mut rest = list.chars().peekable();
     loop {
+        let is_hex = rest.next_if_eq(&'x').is_some();
         let mut name = String::new();
         if rest.next() != Some('\'') {
             return None;
@@ -490,7 +501,10 @@ fn members(list: &str) -> Option<Vec<Vec<u8>>> {
                 other => name.push(other),
             }
         }
-        members.push(name.into_bytes());
+        members.push(match is_hex {
+            true => bytes_of_hex(&name)?,
+            false => name.into_bytes(),
+        });
         match rest.next() {
             None => return Some(members),
             Some(',') => {}
@@ -501,3 +515,12 @@ fn members(list: &str) -> Option<Vec<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests;
+
+fn bytes_of_hex(digits: &str) -> Option<Vec<u8>> {
+    let value = |digit: &u8| char::from(*digit).to_digit(16);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(value(high)? * 16 + value(low)?).ok(),
+        _ => None,
+    };
+    digits.as_bytes().chunks(2).map(byte).collect()
+}

@@ -104,6 +104,11 @@ impl TypeOptions {
         {
             return Some(ColumnType::Chosen(Chosen::Replaced(*text)));
         }
+        if let ColumnType::Members(members) = column_type
+            && self.invalid_text == InvalidText::Replace
+        {
+            return Some(ColumnType::Members(members.replaced(false)));
+        }
         if let ColumnType::Temporal(temporal) = column_type
             && is_key
             && temporal.may_be_invalid()

@@ -109,6 +109,9 @@ impl Masked {
             (ColumnType::Text(text), Mask::LeaveOut | Mask::Fixed(_)) => {
                 ColumnType::Chosen(Chosen::Replaced(text))
             }
+            (ColumnType::Members(members), Mask::LeaveOut | Mask::Fixed(_)) => {
+                ColumnType::Members(members.replaced(true))
+            }
             (inner, _) => inner,
         };
         is_for_it.then_some(Self { inner, mask })

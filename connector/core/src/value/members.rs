@@ -22,15 +22,58 @@ pub enum Members {
         /// Size in bytes: 1 or 2.
         bytes: u8,
         /// The names.
-        members: Vec<String>,
+        members: Vec<Member>,
     },
     /// SET.
     Set {
         /// Size in bytes: 1 to 8.
         bytes: u8,
         /// The names.
-        members: Vec<String>,
+        members: Vec<Member>,
     },
+}
+
+/// The name of a member. Values that have another member are not concerned by one that cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Member {
+    /// A text.
+    Text(String),
+    /// Bytes that are not text of the column's character set.
+    NotText {
+        /// Text with U+FFFD in their place.
+        replaced: String,
+    },
+    /// The server showed a question mark where there may have been a character that it cannot show.
+    Lost {
+        /// What it showed.
+        shown: String,
+    },
+}
+
+impl From<String> for Member {
+    fn from(name: String) -> Self {
+        Self::Text(name)
+    }
+}
+
+impl Member {
+    /// The name as nearly as it is known: for texts about the column, never for its values.
+    fn nearly(&self) -> &str {
+        match self {
+            Self::Text(name) | Self::NotText { replaced: name } | Self::Lost { shown: name } => {
+                name
+            }
+        }
+    }
+
+    fn name(&self) -> Result<&str, ValueError> {
+        match self {
+            Self::Text(name) => Ok(name),
+            Self::NotText { .. } => Err(ValueError::Text),
+            Self::Lost { .. } => Err(ValueError::LostMember),
+        }
+    }
 }
 
 impl Members {
@@ -56,6 +99,52 @@ impl Members {
         }
     }
 
+    /// The type with U+FFFD where a name is not text; with `even_lost`, also with what the server showed.
+    pub(super) fn replaced(&self, even_lost: bool) -> Self {
+        let replaced = |member: &Member| match member {
+            Member::NotText { replaced: name } => Member::Text(name.clone()),
+            Member::Lost { shown } if even_lost => Member::Text(shown.clone()),
+            member @ (Member::Text(_) | Member::Lost { .. }) => member.clone(),
+        };
+        self.renamed(replaced)
+    }
+
+    /// The type of names that the server showed in a character set that lacks some characters: a question mark of their
+    /// own cannot be told from one in the place of another character.
+    pub(crate) fn shown_by_the_server(&self) -> Self {
+        let doubted = |member: &Member| match member {
+            Member::Text(shown) if shown.contains('?') => Member::Lost {
+                shown: shown.clone(),
+            },
+            Member::Text(_) | Member::NotText { .. } | Member::Lost { .. } => member.clone(),
+        };
+        self.renamed(doubted)
+    }
+
+    /// Takes names that the server cannot show from where they are whole.
+    pub(crate) fn complete(&mut self, whole: &Self) {
+        let (Self::Enum { members, .. } | Self::Set { members, .. }) = self;
+        let (Self::Enum { members: whole, .. } | Self::Set { members: whole, .. }) = whole;
+        for (member, whole) in members.iter_mut().zip(whole) {
+            if matches!(member, Member::Lost { .. }) {
+                member.clone_from(whole);
+            }
+        }
+    }
+
+    fn renamed(&self, renamed: impl Fn(&Member) -> Member) -> Self {
+        match self {
+            Self::Enum { bytes, members } => Self::Enum {
+                bytes: *bytes,
+                members: members.iter().map(renamed).collect(),
+            },
+            Self::Set { bytes, members } => Self::Set {
+                bytes: *bytes,
+                members: members.iter().map(renamed).collect(),
+            },
+        }
+    }
+
     pub(super) fn sql(&self) -> String {
         let (name, members) = match self {
             Self::Enum { members, .. } => ("enum", members),
@@ -63,7 +152,7 @@ impl Members {
         };
         let quoted: Vec<String> = members
             .iter()
-            .map(|member| format!("'{}'", member.replace('\'', "''")))
+            .map(|member| format!("'{}'", member.nearly().replace('\'', "''")))
             .collect();
         format!("{name}({})", quoted.join(","))
     }
@@ -78,15 +167,14 @@ impl Members {
     /// Of an ENUM that is NOT NULL the first member.
     pub(super) fn implicit_default(&self) -> Value {
         match self {
-            Self::Enum { members, .. } => {
-                Value::from(members.first().map_or("", |first| first.as_str()))
-            }
+            Self::Enum { members, .. } => Value::from(members.first().map_or("", Member::nearly)),
             Self::Set { .. } => Value::Array(Vec::new()),
         }
     }
 
     pub(super) fn literal_default(&self, text: &str) -> Option<Value> {
-        let is_member = |members: &[String], name: &str| members.iter().any(|known| known == name);
+        let is_member =
+            |members: &[Member], name: &str| members.iter().any(|known| known.name() == Ok(name));
         match self {
             Self::Enum { members, .. } => is_member(members, text).then(|| Value::from(text)),
             Self::Set { .. } if text.is_empty() => Some(Value::Array(Vec::new())),
@@ -105,7 +193,7 @@ impl Members {
                 let number = input.little_endian(usize::from(*bytes))?;
                 let name = match usize::try_from(number).unwrap_or(usize::MAX) {
                     0 => "",
-                    number => members.get(number - 1).ok_or(ValueError::Member)?,
+                    number => members.get(number - 1).ok_or(ValueError::Member)?.name()?,
                 };
                 write_bytes(out, name.as_bytes());
             }
@@ -119,7 +207,7 @@ impl Members {
 }
 
 /// An Avro array: a block with its count, unless it is empty, and an empty block.
-fn write_set(bits: u64, members: &[String], out: &mut Vec<u8>) -> Result<(), ValueError> {
+fn write_set(bits: u64, members: &[Member], out: &mut Vec<u8>) -> Result<(), ValueError> {
     let known = u32::try_from(members.len()).unwrap_or(u32::MAX);
     if known < u64::BITS && bits >> known != 0 {
         return Err(ValueError::Member);
@@ -131,14 +219,14 @@ fn write_set(bits: u64, members: &[String], out: &mut Vec<u8>) -> Result<(), Val
     if bits != 0 {
         write_length(out, usize::try_from(bits.count_ones()).unwrap_or(64));
         for (_, name) in chosen {
-            write_bytes(out, name.as_bytes());
+            write_bytes(out, name.name()?.as_bytes());
         }
     }
     out.push(0);
     Ok(())
 }
 
-fn names(raw: &[Vec<u8>], collation: Option<u64>) -> Result<Vec<String>, UnsupportedType> {
+fn names(raw: &[Vec<u8>], collation: Option<u64>) -> Result<Vec<Member>, UnsupportedType> {
     let charset = match collation {
         // A client is given the bytes as they are; only those that are text have a place in Avro.
         Some(BINARY_COLLATION) => Charset::Utf8mb4,
@@ -151,8 +239,15 @@ fn names(raw: &[Vec<u8>], collation: Option<u64>) -> Result<Vec<String>, Unsuppo
             ));
         }
     };
-    raw.iter()
-        .map(|bytes| charset.decode(bytes))
-        .collect::<Result<_, _>>()
-        .map_err(|_| UnsupportedType("ENUM or SET with a member that is not text"))
+    Ok(raw.iter().map(|bytes| name(charset, bytes)).collect())
+}
+
+/// The server itself makes names that are not text, by CONVERT TO CHARACTER SET on a table in latin1 (seen in 8.0.31).
+fn name(charset: Charset, bytes: &[u8]) -> Member {
+    match charset.decode(bytes) {
+        Ok(name) => Member::Text(name),
+        Err(_) => Member::NotText {
+            replaced: charset.decode_replaced(bytes),
+        },
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) use geometry::GEOMETRY_RECORD;
 pub use geometry::{Geometry, Shape};
 pub use integer::Integer;
 pub use masked::{ColumnRule, Mask, Masked, Salt};
-pub use members::Members;
+pub use members::{Member, Members};
 pub use temporal::Temporal;
 pub use text::Text;
 pub use vector::Vector;
@@ -110,6 +110,11 @@ pub enum ValueError {
     /// A number that no member of an ENUM or SET has.
     #[error("it is none of the members of the column's ENUM or SET")]
     Member,
+    /// A member of an ENUM or SET whose name the server cannot show.
+    #[error(
+        "the binlog does not name its member of the ENUM or SET (binlog_row_metadata is not FULL), and in the server's description a question mark stands for characters that it cannot show"
+    )]
+    LostMember,
     /// JSON that cannot be.
     #[error("its binary JSON is damaged")]
     Json,

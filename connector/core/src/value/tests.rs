@@ -2,7 +2,9 @@
 
 use apache_avro::types::Value as Avro;
 
-use super::{ColumnType, UnsupportedType, ValueError, Written};
+use super::{
+    ColumnType, InvalidText, Mask, Masked, TypeOptions, UnsupportedType, ValueError, Written,
+};
 use crate::decode::ColumnMetadata;
 use crate::input::Input;
 use crate::testing::{Random, oracle};
@@ -428,10 +430,6 @@ fn bytes_that_are_not_of_the_character_set_are_refused() {
 
 #[test]
 fn a_type_that_is_not_published_is_named() {
-    let member = |number| ColumnMetadata {
-        members: Some(vec![b"\xff".to_vec()]),
-        ..collated(UTF8MB4, column(254, [number, 1]))
-    };
     for (column, name) in [
         (
             collated(576, column(15, [10, 0])),
@@ -449,7 +447,6 @@ fn a_type_that_is_not_published_is_named() {
             column(254, [248, 1]),
             "SET of members that the binlog does not name",
         ),
-        (member(247), "ENUM or SET with a member that is not text"),
         (
             column(7, [0, 0]),
             "TIMESTAMP in the format before MySQL 5.6",
@@ -923,6 +920,65 @@ fn members_are_named() {
     let all = members(248, 8, &names[..64]);
     check(&all, &[0xff; 8], Some(&array(&names[..64])));
     check(&all, &[0, 0, 0, 0, 0, 0, 0, 0x80], Some(&array(&["m64"])));
+}
+
+/// Values of other members are not concerned.
+#[test]
+fn a_member_that_is_not_text_is_invalid_text() {
+    let named = |real_type| ColumnMetadata {
+        members: Some([&b"a\xe9"[..], b"b", b"c?"].map(<[u8]>::to_vec).to_vec()),
+        ..collated(UTF8MB4, column(254, [real_type, 1]))
+    };
+    let array = |items: &[&str]| Avro::Array(items.iter().map(|item| text(item)).collect());
+    check(&named(247), &[0], Some(&text("")));
+    check(&named(247), &[2], Some(&text("b")));
+    refused(&named(247), &[1], ValueError::Text);
+    check(&named(248), &[0b110], Some(&array(&["b", "c?"])));
+    refused(&named(248), &[0b11], ValueError::Text);
+
+    let column_type = |real_type| ColumnType::from_metadata(&named(real_type)).unwrap();
+    assert_eq!(column_type(247).sql(), "enum('a\u{fffd}','b','c?')");
+    assert_eq!(column_type(247).implicit_default(), "a\u{fffd}");
+    assert_eq!(column_type(247).literal_default("a\u{fffd}"), None);
+    let replace = TypeOptions {
+        invalid_text: InvalidText::Replace,
+        ..TypeOptions::default()
+    };
+    let replaced = |real_type| {
+        replace
+            .choose(&column_type(real_type), None, false)
+            .unwrap()
+    };
+    let copied = |column_type: ColumnType, number: u8| {
+        let mut out = Vec::new();
+        let written = column_type.copy(&mut Input::new(&[number]), &mut out);
+        written.map(|_| out)
+    };
+    assert_eq!(
+        copied(replaced(247), 1).unwrap(),
+        "\u{8}a\u{fffd}".as_bytes()
+    );
+    assert_eq!(
+        copied(replaced(248), 3).unwrap(),
+        "\u{4}\u{8}a\u{fffd}\u{2}b\0".as_bytes()
+    );
+
+    // What the server may not have been able to show is not replaced, unless nobody will see it.
+    let ColumnType::Members(members) = column_type(247) else {
+        panic!("an ENUM");
+    };
+    let shown = ColumnType::Members(members.shown_by_the_server());
+    assert_eq!(copied(shown.clone(), 3), Err(ValueError::LostMember));
+    assert_eq!(copied(shown.clone(), 2).unwrap(), b"\x02b");
+    let chosen = replace.choose(&shown, None, false).unwrap();
+    assert_eq!(copied(chosen, 3), Err(ValueError::LostMember));
+    for number in [1, 3] {
+        let fixed = Masked::new(shown.clone(), Mask::Fixed("x".into())).unwrap();
+        assert_eq!(
+            copied(ColumnType::Masked(Box::new(fixed)), number).unwrap(),
+            b"\x02x"
+        );
+    }
 }
 
 #[test]

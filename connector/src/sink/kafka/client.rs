@@ -1,10 +1,11 @@
 //! How the Kafka clients are configured, and where their log lines go.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use binlog_bridge_core::encode::TopicPartition;
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -153,8 +154,8 @@ pub(in crate::sink) struct Context {
     pub(super) end_txn_unanswered: Arc<AtomicU32>,
     /// The last connection error; it explains a time-out.
     connection_error: Mutex<Option<(Code, String)>>,
-    /// A partition was said to have no leader.
-    lost_leader: AtomicBool,
+    /// Partitions that were said to have no leader, as `name[number]`.
+    leaderless: Mutex<BTreeSet<String>>,
     /// When a line of each facility was last shown.
     shown: Mutex<BTreeMap<String, Instant>>,
 }
@@ -162,8 +163,9 @@ pub(in crate::sink) struct Context {
 /// Lines of one facility within this time go to debug: a broker that is down is said once a minute.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// The client's words for an answer in which a partition has no leader; only it says so.
-const NO_LEADER: &str = "new leader-1 not found in cache";
+/// The client's words for an answer in which a partition has no leader; only it says so, in
+/// `Partition shop.orders(its id)[0]: new leader-1 not found in cache`.
+const NO_LEADER: &str = "]: new leader-1 not found in cache";
 
 impl Context {
     pub(super) fn end_txn_unanswered(&self) -> u32 {
@@ -203,10 +205,24 @@ impl Context {
             .is_some_and(|(code, _)| kind_of_cause(*code) == LogErrorKind::Authentication)
     }
 
-    /// True if a broker answered that a partition has no leader for now. The client (2.12.1) then forgets where the partition
-    /// is, and keeps its records until they time out, whatever it is told later (librdkafka issue 5430).
-    pub(super) fn has_lost_leader(&self) -> bool {
-        self.lost_leader.load(Ordering::Acquire)
+    /// True if a broker answered that the partition has no leader for now. The client (2.12.1) then forgets where it is, and
+    /// keeps its records until they time out, whatever it is told later (librdkafka issue 5430).
+    pub(super) fn has_lost_leader(&self, to: &TopicPartition) -> bool {
+        self.leaderless().contains(&partition_name(to))
+    }
+
+    /// Records were delivered there.
+    pub(super) fn has_leader(&self, to: &TopicPartition) {
+        let mut leaderless = self.leaderless();
+        if !leaderless.is_empty() {
+            leaderless.remove(&partition_name(to));
+        }
+    }
+
+    fn leaderless(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.leaderless
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(in crate::sink) fn connected(&self) {
@@ -233,10 +249,25 @@ impl Context {
     }
 }
 
+fn partition_name(to: &TopicPartition) -> String {
+    format!("{}[{}]", to.topic, to.partition)
+}
+
+/// The partition that a line says to have no leader.
+fn without_leader(line: &str) -> Option<String> {
+    let (before, _) = line.split_once(NO_LEADER)?;
+    let (_, partition) = before.split_once("Partition ")?;
+    let (name, number) = partition.rsplit_once('[')?;
+    let name = name.rsplit_once('(').map_or(name, |(name, _)| name);
+    Some(format!("{name}[{number}]"))
+}
+
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        if facility == "METADATAUPDATE" && line.contains(NO_LEADER) {
-            self.lost_leader.store(true, Ordering::Release);
+        if facility == "METADATAUPDATE"
+            && let Some(partition) = without_leader(line)
+        {
+            self.leaderless().insert(partition);
         }
         // CONFWARN: consumers get the settings of producers passed through, too, and say so.
         let quiet = facility == "CONFWARN" || (level as i32) >= (RDKafkaLogLevel::Info as i32);
@@ -288,10 +319,22 @@ mod tests {
     fn a_partition_without_a_leader_is_noticed() {
         let context = Context::default();
         let says = |line| context.log(RDKafkaLogLevel::Warning, "METADATAUPDATE", line);
+        let lost = || {
+            [0, 1].map(|partition| {
+                let topic = "shop.orders".into();
+                context.has_lost_leader(&TopicPartition { topic, partition })
+            })
+        };
         says("Topic shop.orders not found in cache");
-        assert!(!context.has_lost_leader());
-        says("[thrd:main]: Partition shop.orders(KCy4)[0]: new leader-1 not found in cache");
-        assert!(context.has_lost_leader());
+        assert_eq!(lost(), [false, false]);
+        says("[thrd:main]: Partition shop.orders(KCy4)[1]: new leader-1 not found in cache");
+        says("[thrd:main]: Partition shop.others(KCy5)[0]: new leader-1 not found in cache");
+        assert_eq!(lost(), [false, true]);
+        context.has_leader(&TopicPartition {
+            topic: "shop.orders".into(),
+            partition: 1,
+        });
+        assert_eq!(lost(), [false, false]);
     }
 
     #[test]

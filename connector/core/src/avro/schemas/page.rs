@@ -107,7 +107,7 @@ fn every_type() -> Vec<ColumnType> {
         Temporal::Year,
     ];
     types.extend(temporals.map(ColumnType::Temporal));
-    let members = || vec!["a".to_owned(), "b".to_owned()];
+    let members = || vec!["a".to_owned().into(), "b".to_owned().into()];
     types.push(ColumnType::Members(Members::Enum {
         bytes: 1,
         members: members(),
@@ -205,7 +205,7 @@ fn example() -> TableDefinition {
         "CURRENT_TIMESTAMP(6)".to_owned(),
     ));
     let timestamp = Temporal::Timestamp { fraction: 6 };
-    let states = vec!["new".to_owned(), "paid".to_owned()];
+    let states = vec!["new".to_owned().into(), "paid".to_owned().into()];
     let columns = [
         ("id", "bigint unsigned", integer(8), false, None),
         (

@@ -65,7 +65,7 @@ fn every_type() -> Vec<ColumnType> {
     types.push(ColumnType::Binary(Binary::Fixed { bytes: 3 }));
     types.push(ColumnType::Binary(Binary::Variable { bytes_max: 3 }));
     types.push(ColumnType::Binary(Binary::Blob { length_bytes: 2 }));
-    let members = vec!["it's".to_owned(), "b".to_owned()];
+    let members = vec!["it's".to_owned().into(), "b".to_owned().into()];
     types.push(ColumnType::Members(Members::Set {
         bytes: 1,
         members: members.clone(),

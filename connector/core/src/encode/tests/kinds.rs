@@ -366,7 +366,9 @@ fn times() -> Vec<Kind> {
 }
 
 fn members() -> Vec<Kind> {
-    let members = vec!["größer".to_owned(), "it's".to_owned(), "c".to_owned()];
+    let members = ["größer", "it's", "c"]
+        .map(|name| name.to_owned().into())
+        .to_vec();
     let one = ColumnType::Members(Members::Enum {
         bytes: 1,
         members: members.clone(),

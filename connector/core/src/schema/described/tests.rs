@@ -4,7 +4,7 @@ use super::*;
 use crate::decode::{Decoder, Item};
 use crate::position::{FileOffset, Position};
 use crate::testing::{self, Stream};
-use crate::value::{Members, Text};
+use crate::value::{Member, Members, Text};
 
 /// Columns: type number, metadata, and whether it may be NULL; behind them optional fields.
 fn with_map<T>(
@@ -256,7 +256,18 @@ fn names_of_members_are_read_as_the_server_escapes_them() {
         members(text).unwrap(),
         expected.map(|name| name.as_bytes().to_vec())
     );
-    for damaged in ["", "a", "'a", "'a'b'c'", "'a',", "'a',x'ff'"] {
+    let mixed = members("'a',x'ff61',x'FF'").unwrap();
+    assert_eq!(mixed, [&b"a"[..], b"\xffa", b"\xff"]);
+    for damaged in [
+        "",
+        "a",
+        "'a",
+        "'a'b'c'",
+        "'a',",
+        "'a',x'f'",
+        "'a',x'fg'",
+        "x",
+    ] {
         assert_eq!(members(damaged), None, "{damaged}");
     }
     let of = |sql_type: &str| DescribedColumn {
@@ -266,16 +277,37 @@ fn names_of_members_are_read_as_the_server_escapes_them() {
     with_map(&[(254, &[247, 1], false)], &[], |map| {
         let definition = TableDefinition::from_described(map, &table(&[of("enum('é','b')")]));
         let column_type = definition.unwrap().columns.remove(0).column_type;
-        let members = ["é", "b"].map(str::to_owned).into();
+        let members = ["é", "b"].map(|name| name.to_owned().into()).into();
         let expected = ColumnType::Members(Members::Enum { bytes: 1, members });
         assert_eq!(column_type, expected);
-        for lost in ["enum('?')", "enum('a',x'ff')"] {
-            let error = TableDefinition::from_described(map, &table(&[of(lost)])).unwrap_err();
-            assert!(
-                matches!(error, DefinitionError::LostCharacters { .. }),
-                "{error}"
-            );
-        }
+        let some = TableDefinition::from_described(map, &table(&[of("enum('a?','b',x'ff')")]));
+        let members = vec![
+            Member::Lost { shown: "a?".into() },
+            Member::Text("b".into()),
+            Member::NotText {
+                replaced: "\u{fffd}".into(),
+            },
+        ];
+        let expected = ColumnType::Members(Members::Enum { bytes: 1, members });
+        let mut some = some.unwrap();
+        assert_eq!(some.columns[0].column_type, expected);
+
+        // A table map with names has them whole.
+        let whole = vec![
+            Member::Text("a\u{1f600}".into()),
+            Member::Text("b".into()),
+            Member::NotText {
+                replaced: "\u{fffd}".into(),
+            },
+        ];
+        some.columns[0].column_type = ColumnType::Members(Members::Enum {
+            bytes: 1,
+            members: whole,
+        });
+        some.columns[0].declared = None;
+        let described = table(&[of("enum('a?','b',x'ff')")]);
+        let declared = some.clone().declared(map, &described);
+        assert!(declared.columns[0].declared.is_some() && declared.is_but_for_declared(&some));
     });
 }
 

@@ -90,6 +90,9 @@ impl Producer {
         self.incomplete = false;
         let batch = self.lent.pop();
         self.lent.clear(); // nothing is outstanding any more
+        for (to, _) in batch.iter().flat_map(Batch::arenas) {
+            self.handle.context().has_leader(to);
+        }
         batch.ok_or_else(|| Failure::new(Code::Fail, "the batch was lost"))
     }
 
@@ -180,7 +183,8 @@ impl Producer {
             return Ok(());
         }
         // Another producer finds the leader.
-        if self.handle.context().has_lost_leader() {
+        let mut targets = self.lent.iter().flat_map(Batch::arenas);
+        if targets.any(|(to, _)| self.handle.context().has_lost_leader(to)) {
             let what = "records were not delivered: a partition had no leader for a while";
             return Err(Failure::timed_out(what));
         }
