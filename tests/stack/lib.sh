@@ -87,6 +87,7 @@ launch() { # SERVICE
     mysql)
       mapfile -t options < "$SET_DIR/mysql.options"
       use_server "$(cat "$SET_DIR/mysql.kind" 2> /dev/null || echo mysql80)"
+      find_in_any_case "$SET_DIR/mysql"
       # Left by a server that was killed; the pid in it may look alive for a moment.
       rm -f "$SET_DIR/mysql/mysql.sock.lock"
       mkdir -p "$SET_DIR/tmp"
@@ -130,6 +131,11 @@ use_server() { # mysql80|mysql57|mariadb
       ;;
     *) fail "unknown kind of server '$1': mysql80, mysql57 or mariadb" ;;
   esac
+}
+
+# In a set whose MySQL has files of names in any case.
+find_in_any_case() { # FOLDER
+  [[ ! -f $SET_DIR/any_case.so ]] || SERVER=(env LD_PRELOAD="$SET_DIR/any_case.so" ANY_CASE_FOLDER="$1" "${SERVER[@]}")
 }
 
 # Makes a template unless it is there; one process makes it while others wait.
