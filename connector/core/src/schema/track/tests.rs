@@ -411,6 +411,31 @@ fn text_gets_the_nearest_character_set_that_is_named() {
     assert_eq!(table.collation, Some(46));
 }
 
+/// MariaDB has the option `comment`; on MySQL a database may be called so.
+#[test]
+fn a_change_of_a_database_is_for_the_one_that_is_meant() {
+    const GBK: u64 = 28;
+    let databases_after = |version: &str, text: &str| {
+        let mut tracker = tracker_of(version);
+        tracker.learn_database("comment", 8);
+        tracker.learn_database("shop", 8);
+        tracker.follow(&statement(text)).unwrap();
+        ["shop", "comment"].map(|name| tracker.database(name).unwrap())
+    };
+    for (text, expected) in [
+        ("ALTER DATABASE CHARACTER SET gbk", [GBK, 8]),
+        ("ALTER DATABASE `comment` CHARACTER SET gbk", [8, GBK]),
+        ("ALTER SCHEMA shop CHARACTER SET gbk", [GBK, 8]),
+    ] {
+        assert_eq!(databases_after("8.0.31", text), expected, "{text}");
+        assert_eq!(databases_after(MARIADB, text), expected, "{text}");
+    }
+    let text = "ALTER DATABASE comment CHARACTER SET gbk";
+    assert_eq!(databases_after("8.0.31", text), [8, GBK]);
+    let text = "ALTER DATABASE COMMENT 'x' CHARACTER SET gbk";
+    assert_eq!(databases_after(MARIADB, text), [GBK, 8]);
+}
+
 #[test]
 fn clauses_of_an_alter_are_put_together_as_the_server_does() {
     let create = "CREATE TABLE t (a INT, b INT, c INT, PRIMARY KEY (a), UNIQUE KEY u (b))";
