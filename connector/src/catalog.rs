@@ -6,6 +6,7 @@
 mod error;
 mod own;
 mod rules;
+mod truncated;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use binlog_bridge_core::avro::{SchemaNames, TopicNames, key_schema, value_schema};
 use binlog_bridge_core::encode::{ArenaFull, Batch, Destination, TablePlan, TopicPartition};
 use binlog_bridge_core::position::FileOffset;
-use binlog_bridge_core::schema::{DefinitionError, Mentions, TableDefinition, TablesByWord};
+use binlog_bridge_core::schema::{Mentions, TableDefinition, TablesByWord};
 use binlog_bridge_core::selection::{Selection, TableName};
 use binlog_bridge_core::state::{self, STATE_FORMAT, State, TableState, TopicState};
 use binlog_bridge_core::value::TypeOptions;
@@ -96,39 +97,6 @@ impl<R: Registry> Catalog<R> {
         self.unused_partitions.values().sum()
     }
 
-    /// The plan that a TRUNCATE is published with, if the table was published in this run or an earlier one.
-    ///
-    /// # Errors
-    /// [`CatalogError`]
-    pub async fn truncated<L: Log>(
-        &mut self,
-        table: &TableName,
-        transactor: &mut Transactor<L>,
-        (target, batch): (&TopicPartition, &mut Batch),
-    ) -> Result<Option<Arc<TablePlan>>, CatalogError> {
-        if let Some(prepared) = self.prepared.get(table) {
-            return Ok(Some(Arc::clone(&prepared.plan)));
-        }
-        let Some(mut stored) = self.stored.get(table).cloned() else {
-            return Ok(None);
-        };
-        let plan = match self.rules.shown(&stored.definition) {
-            // The columns of the key came later. No row is of this definition any more, and a TRUNCATE has no key.
-            Err(DefinitionError::MessageKey { .. } | DefinitionError::MaskedKey { .. })
-                if stored.ended.is_some() =>
-            {
-                let shown = self.rules.without_keys().shown(&stored.definition)?;
-                let into = (target, &mut *batch);
-                let plan = self.make(&shown, false, &mut stored, transactor, into);
-                let plan = plan.await?;
-                self.record(stored, target, batch)?;
-                plan
-            }
-            Ok(_) | Err(_) => self.plan(stored, transactor, (target, batch)).await?,
-        };
-        Ok(Some(plan))
-    }
-
     /// The types that were chosen.
     #[must_use]
     pub fn types(&self) -> &TypeOptions {
@@ -178,7 +146,7 @@ impl<R: Registry> Catalog<R> {
             format: STATE_FORMAT,
             definition: definition.clone(),
             holds_from: holds_from.clone(),
-            widened: stored.is_some_and(|stored| stored.widened),
+            widened: self.rules.begins_widened || stored.is_some_and(|stored| stored.widened),
             ended: None,
             topic_version: stored.map_or(0, |stored| stored.topic_version),
         };
@@ -224,34 +192,11 @@ impl<R: Registry> Catalog<R> {
         }
         let shown = self.rules.shown(definition)?;
         self.rules.warn_of_columns_that_are_not_there(definition);
-        let definition = definition.clone();
-        let into = (target, &mut *batch);
-        let plan = self
-            .make(&shown, true, &mut state, transactor, into)
-            .await?;
-        let prepared = Prepared {
-            definition,
-            plan: Arc::clone(&plan),
-        };
-        self.prepared.insert(shown.name, prepared);
-        self.record(state, target, batch)?;
-        Ok(plan)
-    }
-
-    /// Topic and schemas for a definition as it is published; which topic may change in the state.
-    async fn make<L: Log>(
-        &mut self,
-        shown: &TableDefinition,
-        has_key: bool,
-        state: &mut TableState,
-        transactor: &mut Transactor<L>,
-        (target, batch): (&TopicPartition, &mut Batch),
-    ) -> Result<Arc<TablePlan>, CatalogError> {
         // Before anything is registered.
-        TablePlan::check_names(shown)?;
+        TablePlan::check_names(&shown)?;
         let (topic, (key_schema_id, value_schema_id)) = loop {
-            let topic = self.claim_topic(&shown.name, state.topic_version)?;
-            match self.register(shown, has_key, state.widened, &topic).await {
+            let topic = self.claim_topic(&definition.name, state.topic_version)?;
+            match self.register(&shown, is_widened, &topic).await {
                 Err(CatalogError::Subject(SubjectError::Incompatible { cause, .. }))
                     if self.rules.incompatible == Incompatible::NewTopic =>
                 {
@@ -265,9 +210,9 @@ impl<R: Registry> Catalog<R> {
                 registered => break (topic, registered?),
             }
         };
-        let partitions = self.settings.partitions_of(&shown.name);
+        let partitions = self.settings.partitions_of(&definition.name);
         let partitions = self
-            .topic(&topic, partitions, transactor, (target, batch))
+            .topic(&topic, partitions, transactor, (target, &mut *batch))
             .await?;
         let destination = Destination {
             topic,
@@ -275,8 +220,14 @@ impl<R: Registry> Catalog<R> {
             key_schema_id,
             value_schema_id,
         };
-        let plan = Arc::new(TablePlan::new(shown, state.widened, &destination)?);
-        tracing::info!(table = %shown.name, topic = destination.topic, value_schema_id, "table prepared");
+        let plan = Arc::new(TablePlan::new(&shown, is_widened, &destination)?);
+        tracing::info!(table = %definition.name, topic = destination.topic, value_schema_id, "table prepared");
+        let prepared = Prepared {
+            definition: definition.clone(),
+            plan: Arc::clone(&plan),
+        };
+        self.prepared.insert(definition.name.clone(), prepared);
+        self.record(state, target, batch)?;
         Ok(plan)
     }
 
@@ -343,7 +294,6 @@ impl<R: Registry> Catalog<R> {
     async fn register(
         &self,
         definition: &TableDefinition,
-        has_key: bool,
         is_widened: bool,
         topic: &str,
     ) -> Result<(Option<u32>, u32), CatalogError> {
@@ -355,7 +305,7 @@ impl<R: Registry> Catalog<R> {
             }
         })?;
         let key_id = async {
-            let Some(key) = key_schema(&names, definition).filter(|_| has_key) else {
+            let Some(key) = key_schema(&names, definition) else {
                 return Ok(None);
             };
             let subject = format!("{topic}-key");

@@ -391,7 +391,7 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
             kind: ValueError::Text,
             ..
         } => halt(
-            "Mend the row on the server: its bytes are not text of the column's character set, or have no place in Unicode. Or set events.types.invalid_text: replace. To pass over it, exclude the table with select.exclude_tables.",
+            "Mend the row on the server, or the member of its ENUM or SET: the bytes are not text of the column's character set, or have no place in Unicode. Or set events.types.invalid_text: replace. To pass over it, exclude the table with select.exclude_tables.",
         ),
         EncodeErrorKind::Value {
             kind: ValueError::LostMember,
@@ -486,7 +486,7 @@ fn catalog(error: &CatalogError) -> Verdict {
             "The table changed in a way that readers of the new schema could not read old events. Let registry.incompatible be new_version (readers of old events then need the schema that these name) or new_topic, give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",
         ),
         CatalogError::Subject(SubjectError::NotRegistered { .. }) => halt(
-            "Register the schema and start again: `binlog-bridge schemas` prints those of all tables as they are now. Or set registry.auto_register: true.",
+            "Register the schema and start again: `binlog-bridge schemas` prints those of all tables as they are now (with --widened where rows came without some columns, though binlog_row_image is FULL now). Or set registry.auto_register: true.",
         ),
         CatalogError::Subject(SubjectError::OtherSchema { .. }) => halt(
             "Make sure that registry.url is that of one registry, not of several with ids of their own, and that its storage is whole; then start again.",

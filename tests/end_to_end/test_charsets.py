@@ -131,6 +131,20 @@ def test_fault_59_a_member_that_is_no_text_concerns_only_rows_that_have_it(task:
         assert task.read("t", 3)[2].value["after"]["marks"] == ["a", "\ufffd"]
 
 
+def test_fault_59_members_that_the_server_shows_under_one_name_are_not_taken_for_each_other(task: Task, metadata: str):
+    task.sql("CREATE TABLE t (id INT PRIMARY KEY, kind ENUM('caf', 'café', 'b') CHARACTER SET latin1)")
+    connector = task.connector(events={"types": {"invalid_text": "replace"}}).start(ready_within=30)
+    task.sql("ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4")
+    task.sql("INSERT INTO t VALUES (1, 'b')")
+    task.read("t", 1)
+    task.sql("UPDATE t SET kind = 2")
+    if metadata == "FULL":
+        assert task.read("t", 2)[1].value["after"]["kind"] == "caf\ufffd"
+        return
+    ended(connector, HALTED, "column kind", "cut off", "binlog_row_metadata=FULL")
+    task.read("t", 1)
+
+
 def test_fault_59_a_member_that_the_server_may_not_show_whole_concerns_only_rows_that_have_it(task: Task, metadata: str):
     task.sql("CREATE TABLE t (id INT PRIMARY KEY, kind ENUM('a', 'b\U0001f600') NOT NULL, n INT DEFAULT 7)")
     connector = task.connector(events={"types": {"invalid_text": "replace"}}).start(ready_within=30)

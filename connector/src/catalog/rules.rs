@@ -6,6 +6,7 @@ use binlog_bridge_core::schema::{DefinitionError, KeyRule, TableDefinition};
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::value::{ColumnRule, TypeOptions};
 
+use crate::source::Survey;
 use crate::subjects::Incompatible;
 
 /// What of a configuration decides how tables are published.
@@ -21,12 +22,14 @@ pub struct TableRules {
     pub incompatible: Incompatible,
     /// Schemas are registered by somebody else.
     pub only_looks_up: bool,
+    /// Tables are published from the first row on as if rows lacked columns, so that one schema of each definition is
+    /// enough.
+    pub begins_widened: bool,
 }
 
 impl TableRules {
     /// The rules on a server that writes names of databases and tables in lower case.
-    #[must_use]
-    pub fn in_lower_case(&self) -> Self {
+    fn in_lower_case(&self) -> Self {
         Self {
             columns: self.columns.iter().map(ColumnRule::in_lower_case).collect(),
             keys: self.keys.iter().map(KeyRule::in_lower_case).collect(),
@@ -34,11 +37,17 @@ impl TableRules {
         }
     }
 
-    /// The rules without those for keys.
-    pub(super) fn without_keys(&self) -> Self {
+    /// The rules on a server. What others are to register must be known before the first row.
+    #[must_use]
+    pub fn on(&self, survey: &Survey) -> Self {
+        let is_partial = !survey.binlog_row_image.eq_ignore_ascii_case("FULL");
+        let rules = match survey.lower_case_names {
+            true => self.in_lower_case(),
+            false => self.clone(),
+        };
         Self {
-            keys: Arc::new([]),
-            ..self.clone()
+            begins_widened: self.only_looks_up && is_partial,
+            ..rules
         }
     }
 

@@ -52,10 +52,7 @@ enum Command {
         posted to /subjects/SUBJECT/versions as it is. Rows of before the table got its present definition need others. A table \
         that went on in another topic (registry.incompatible) has the same schemas under that topic's subjects.\n\nExample: binlog-bridge schemas --config shop.yaml"
     )]
-    Schemas {
-        #[command(flatten)]
-        config: ConfigFile,
-    },
+    Schemas(schemas::Arguments),
     /// Print the rows of binlog files as JSON lines, without any server
     #[command(
         after_help = "The binlog must have been written with binlog_row_metadata=FULL.\n\nExample: binlog-bridge decode binlog.000007"
@@ -158,7 +155,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 OffsetsCommand::Set(arguments) => offsets::set(&arguments).await,
             },
             Command::Tail(arguments) => tail::tail(&arguments).await,
-            Command::Schemas { config } => schemas::schemas(&config).await,
+            Command::Schemas(arguments) => schemas::schemas(&arguments).await,
             Command::Decode(arguments) => decode::decode(&arguments),
             Command::Demo(arguments) => Box::pin(demo::demo(&arguments)).await,
         }

@@ -4,7 +4,8 @@ use binlog_bridge_core::avro::{
     HEARTBEATS_KEY, HEARTBEATS_VALUE, SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE, SchemaNames,
     TRANSACTIONS_KEY, TRANSACTIONS_VALUE, TopicNames, key_schema, value_schema,
 };
-use binlog_bridge_core::schema::TableDefinition;
+use binlog_bridge_core::schema::{DefinitionError, TableDefinition};
+use binlog_bridge_core::value::ColumnType;
 use serde_json::{Value, json};
 
 use super::run::{connections, failure};
@@ -14,10 +15,20 @@ use crate::config::Config;
 use crate::error::{Error, Verdict};
 use crate::source::{Dump, Survey};
 
+/// The arguments of `schemas`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Print the schemas for rows that come without some columns, though binlog_row_image is FULL now: of tables that had such rows
+    #[arg(long)]
+    widened: bool,
+}
+
 /// Prints the schemas of the task's own topics, then those of each selected table as the server describes it now. Reads
 /// only: Kafka and the registry are not asked.
-pub(super) async fn schemas(file: &ConfigFile) -> Result<(), Failure> {
-    let config = super::load(&file.path)?;
+pub(super) async fn schemas(arguments: &Arguments) -> Result<(), Failure> {
+    let config = super::load(&arguments.config.path)?;
     let names = TopicNames::new(&config.task);
     let mut own = vec![(names.transactions(), TRANSACTIONS_KEY, TRANSACTIONS_VALUE)];
     if config.schema_updates {
@@ -36,25 +47,22 @@ pub(super) async fn schemas(file: &ConfigFile) -> Result<(), Failure> {
         print(&format!("{topic}-value"), &parsed(value)?)?;
     }
     if config.data_updates {
-        tables(&config, &names).await?;
+        tables(&config, &names, arguments.widened).await?;
     }
     Ok(())
 }
 
-async fn tables(config: &Config, names: &TopicNames) -> Result<(), Failure> {
+async fn tables(config: &Config, names: &TopicNames, widened: bool) -> Result<(), Failure> {
     let mut dump = (connections(config)?.dump)();
     let survey = dump.survey().await.map_err(failed)?;
-    let (selection, rules, topics) = match survey.lower_case_names {
+    let rules = config.rules.on(&survey);
+    let is_widened = rules.begins_widened || widened;
+    let (selection, topics) = match survey.lower_case_names {
         true => (
             config.selection.in_lower_case(),
-            config.rules.in_lower_case(),
             config.topics.in_lower_case(),
         ),
-        false => (
-            config.selection.clone(),
-            config.rules.clone(),
-            config.topics.clone(),
-        ),
+        false => (config.selection.clone(), config.topics.clone()),
     };
     let databases = survey.databases.iter();
     let databases: Vec<String> = databases
@@ -78,7 +86,11 @@ async fn tables(config: &Config, names: &TopicNames) -> Result<(), Failure> {
         })?;
         let names = SchemaNames::new(&config.task, &table);
         for definition in published(&definition, &rules, &survey)? {
-            print_table(&names, &topic, &definition, &survey)?;
+            if let Some(key) = key_schema(&names, &definition) {
+                print(&format!("{topic}-key"), &key)?;
+            }
+            let value = value_schema(&names, &definition, is_widened).map_err(Failure::other)?;
+            print(&format!("{topic}-value"), &value)?;
         }
     }
     Ok(())
@@ -91,37 +103,28 @@ fn published(
     rules: &TableRules,
     survey: &Survey,
 ) -> Result<Vec<TableDefinition>, Failure> {
-    let shown = |definition: &TableDefinition| {
-        let shown = rules.shown(definition);
-        shown.map_err(|error| failed(CatalogError::from(error)))
-    };
+    let wrong = |error: DefinitionError| failed(CatalogError::from(error));
+    let whole = rules.shown(definition).map_err(wrong)?;
     let metadata = survey.binlog_row_metadata.as_deref();
-    let has_names = metadata.is_some_and(|metadata| metadata.eq_ignore_ascii_case("FULL"));
-    let bare = definition.without_declarations();
-    let mut published = Vec::new();
-    if has_names && !bare.lacks_widths(&rules.types) {
-        published.push(shown(&bare)?);
+    if !metadata.is_some_and(|metadata| metadata.eq_ignore_ascii_case("FULL")) {
+        return Ok(vec![whole]);
     }
-    published.push(shown(definition)?);
-    Ok(published)
-}
-
-fn print_table(
-    names: &SchemaNames,
-    topic: &str,
-    definition: &TableDefinition,
-    survey: &Survey,
-) -> Result<(), Failure> {
-    if let Some(key) = key_schema(names, definition) {
-        print(&format!("{topic}-key"), &key)?;
+    for column in &definition.columns {
+        if let ColumnType::Members(members) = &column.column_type
+            && let Some(shown) = members.lost()
+        {
+            let (table, column) = (&definition.name, &column.name);
+            return Err(Failure::other(format!(
+                "the schema of {table} cannot be told: the server may not show member '{shown}' of column {column} as the binlog has it; give the member a name without a question mark, or exclude the table with select.exclude_tables"
+            )));
+        }
     }
-    // Another one follows where rows come without some columns.
-    let is_partial = !survey.binlog_row_image.eq_ignore_ascii_case("FULL");
-    for is_widened in [false, true].into_iter().take(1 + usize::from(is_partial)) {
-        let value = value_schema(names, definition, is_widened).map_err(Failure::other)?;
-        print(&format!("{topic}-value"), &value)?;
+    match rules.shown(&definition.without_declarations()) {
+        Ok(bare) => Ok(vec![bare, whole]),
+        // Rows halt where a width that decides is not known.
+        Err(DefinitionError::Width { .. }) => Ok(vec![whole]),
+        Err(error) => Err(wrong(error)),
     }
-    Ok(())
 }
 
 fn print(subject: &str, schema: &Value) -> Result<(), Failure> {

@@ -159,6 +159,7 @@ impl Config {
                 keys: keys(&raw.events.message_key)?,
                 incompatible: raw.registry.incompatible,
                 only_looks_up: only_looks_up(&raw.registry)?,
+                begins_widened: false,
             },
             dump: dump(&raw, environment)?,
             kafka: kafka(&raw, environment)?,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::fencing::{judge_fencing, moved};
 use super::{Connections, Task, give_up_what_was_owned};
-use crate::catalog::{Catalog, TableRules, push_json};
+use crate::catalog::{Catalog, push_json};
 use crate::definitions::{Definitions, LookAheadLimits, Server, SharedLookAhead};
 use crate::error::Error;
 use crate::health::Health;
@@ -152,13 +152,6 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         }
     }
 
-    fn rules(&self, survey: &Survey) -> TableRules {
-        match survey.lower_case_names {
-            true => self.task.rules.in_lower_case(),
-            false => self.task.rules.clone(),
-        }
-    }
-
     fn selection(&self, survey: &Survey) -> Selection {
         if survey.lower_case_names {
             self.task.selection.in_lower_case()
@@ -278,7 +271,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         let selection = self.selection(survey);
         let (checkpoint, is_new) = resume(state, &task.start, survey, &selection)?;
         let registry = Arc::clone(&self.connections.registry);
-        let (topics, rules) = (self.topics(survey), self.rules(survey));
+        let (topics, rules) = (self.topics(survey), self.task.rules.on(survey));
         let mut catalog = Catalog::new(registry, &task.name, topics, rules, state);
         catalog.refuse_wrong_rules(&selection)?;
         let mut batch = Batch::default();

@@ -4,6 +4,8 @@
 //! none (MySQL manual, "The ENUM Type"). A SET is a bit for each member. The names come with the table map, in the
 //! column's character set.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,7 +46,7 @@ pub enum Member {
         /// Text with U+FFFD in their place.
         replaced: String,
     },
-    /// The server showed a question mark where there may have been a character that it cannot show.
+    /// The server's description may not have it whole.
     Lost {
         /// What it showed.
         shown: String,
@@ -109,11 +111,18 @@ impl Members {
         self.renamed(replaced)
     }
 
-    /// The type of names that the server showed in a character set that lacks some characters: a question mark of their
-    /// own cannot be told from one in the place of another character.
+    /// The type of names that the server showed. In the place of characters that its description cannot have it shows
+    /// question marks, which cannot be told from a name's own; and a name is cut off where its bytes are not text (seen in
+    /// 8.0.31), which shows if two names are the same then.
     pub(crate) fn shown_by_the_server(&self) -> Self {
+        let (Self::Enum { members, .. } | Self::Set { members, .. }) = self;
+        let mut times = HashMap::new();
+        for member in members {
+            *times.entry(member.nearly()).or_insert(0) += 1;
+        }
+        let is_doubtful = |shown: &str| shown.contains('?') || times.get(shown) != Some(&1);
         let doubted = |member: &Member| match member {
-            Member::Text(shown) if shown.contains('?') => Member::Lost {
+            Member::Text(shown) if is_doubtful(shown) => Member::Lost {
                 shown: shown.clone(),
             },
             Member::Text(_) | Member::NotText { .. } | Member::Lost { .. } => member.clone(),
@@ -121,12 +130,23 @@ impl Members {
         self.renamed(doubted)
     }
 
-    /// Takes names that the server cannot show from where they are whole.
+    /// A name that the server's description may not have whole.
+    #[must_use]
+    pub fn lost(&self) -> Option<&str> {
+        let (Self::Enum { members, .. } | Self::Set { members, .. }) = self;
+        members.iter().find_map(|member| match member {
+            Member::Lost { shown } => Some(shown.as_str()),
+            Member::Text(_) | Member::NotText { .. } => None,
+        })
+    }
+
+    /// Takes names that the server cannot show, or not as they are, from where they are whole.
     pub(crate) fn complete(&mut self, whole: &Self) {
         let (Self::Enum { members, .. } | Self::Set { members, .. }) = self;
         let (Self::Enum { members: whole, .. } | Self::Set { members: whole, .. }) = whole;
         for (member, whole) in members.iter_mut().zip(whole) {
-            if matches!(member, Member::Lost { .. }) {
+            let is_shown_otherwise = matches!(whole, Member::NotText { .. });
+            if is_shown_otherwise || matches!(member, Member::Lost { .. }) {
                 member.clone_from(whole);
             }
         }
@@ -164,10 +184,13 @@ impl Members {
         }
     }
 
-    /// Of an ENUM that is NOT NULL the first member.
+    /// Of an ENUM that is NOT NULL the first member; an empty text, as of the number 0, if it cannot be told.
     pub(super) fn implicit_default(&self) -> Value {
         match self {
-            Self::Enum { members, .. } => Value::from(members.first().map_or("", Member::nearly)),
+            Self::Enum { members, .. } => {
+                let first = members.first().and_then(|first| first.name().ok());
+                Value::from(first.unwrap_or_default())
+            }
             Self::Set { .. } => Value::Array(Vec::new()),
         }
     }

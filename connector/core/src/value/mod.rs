@@ -110,9 +110,9 @@ pub enum ValueError {
     /// A number that no member of an ENUM or SET has.
     #[error("it is none of the members of the column's ENUM or SET")]
     Member,
-    /// A member of an ENUM or SET whose name the server cannot show.
+    /// A member of an ENUM or SET whose name the server's description may not have whole.
     #[error(
-        "the binlog does not name its member of the ENUM or SET (binlog_row_metadata is not FULL), and in the server's description a question mark stands for characters that it cannot show"
+        "the binlog does not name its member of the ENUM or SET (binlog_row_metadata is not FULL), and the server's description may not have it whole: a question mark stands for characters that it lacks, and names that are not text are cut off"
     )]
     LostMember,
     /// JSON that cannot be.

@@ -938,7 +938,7 @@ fn a_member_that_is_not_text_is_invalid_text() {
 
     let column_type = |real_type| ColumnType::from_metadata(&named(real_type)).unwrap();
     assert_eq!(column_type(247).sql(), "enum('a\u{fffd}','b','c?')");
-    assert_eq!(column_type(247).implicit_default(), "a\u{fffd}");
+    assert_eq!(column_type(247).implicit_default(), "");
     assert_eq!(column_type(247).literal_default("a\u{fffd}"), None);
     let replace = TypeOptions {
         invalid_text: InvalidText::Replace,
@@ -970,6 +970,7 @@ fn a_member_that_is_not_text_is_invalid_text() {
     let shown = ColumnType::Members(members.shown_by_the_server());
     assert_eq!(copied(shown.clone(), 3), Err(ValueError::LostMember));
     assert_eq!(copied(shown.clone(), 2).unwrap(), b"\x02b");
+    assert_eq!(shown.implicit_default(), "");
     let chosen = replace.choose(&shown, None, false).unwrap();
     assert_eq!(copied(chosen, 3), Err(ValueError::LostMember));
     for number in [1, 3] {
@@ -979,6 +980,26 @@ fn a_member_that_is_not_text_is_invalid_text() {
             b"\x02x"
         );
     }
+}
+
+/// Which of them was cut off cannot be told.
+#[test]
+fn names_that_the_server_shows_twice_are_none() {
+    let named = members(247, 1, &["caf", "b", "caf", ""]);
+    let ColumnType::Members(members) = ColumnType::from_metadata(&named).unwrap() else {
+        panic!("an ENUM");
+    };
+    let shown = ColumnType::Members(members.shown_by_the_server());
+    let copied = |number: u8| {
+        let mut out = Vec::new();
+        shown
+            .copy(&mut Input::new(&[number]), &mut out)
+            .map(|_| out)
+    };
+    assert_eq!(copied(1), Err(ValueError::LostMember));
+    assert_eq!(copied(3), Err(ValueError::LostMember));
+    assert_eq!(copied(2).unwrap(), b"\x02b");
+    assert_eq!(copied(4).unwrap(), b"\0");
 }
 
 #[test]
