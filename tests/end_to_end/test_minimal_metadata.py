@@ -247,6 +247,38 @@ def test_fault_35_a_statement_that_is_not_in_the_binlog_is_noticed_where_rows_te
     assert afters(task, "hidden", 1) == [{"id": 1, "n": 1}]
 
 
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+def test_fault_35_a_column_that_came_without_the_binlog_is_published_where_it_has_names_and_noticed_elsewhere(task: Task, metadata: str):
+    task.sql("CREATE TABLE hidden (id INT PRIMARY KEY, n INT NOT NULL)")
+    connector = task.connector().start(ready_within=30)
+    with task.stack.metadata(metadata):
+        task.sql("INSERT INTO hidden VALUES (1, 1)")
+        task.read("hidden", 1)
+        with task.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SET sql_log_bin = 0")
+            cursor.execute("ALTER TABLE hidden ADD more INT NOT NULL DEFAULT 5 FIRST")
+        task.sql("INSERT INTO hidden (id, n) VALUES (2, 1)")
+        if metadata == "FULL":
+            assert afters(task, "hidden", 2) == [{"id": 1, "n": 1}, {"more": 5, "id": 2, "n": 1}]
+            connector.check_running()
+        else:
+            ended(connector, HALTED, "hidden", "not in the binlog", REMEDY)
+            assert afters(task, "hidden", 1) == [{"id": 1, "n": 1}]
+
+
+def test_fault_36_names_that_were_swapped_without_the_binlog_are_right_where_it_has_names(task: Task):
+    task.sql("CREATE TABLE hidden (id INT PRIMARY KEY, a INT NOT NULL, b INT NOT NULL)")
+    task.connector().start(ready_within=30)
+    with task.stack.metadata("FULL"):
+        task.sql("INSERT INTO hidden VALUES (1, 1, 2)")
+        task.read("hidden", 1)
+        with task.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SET sql_log_bin = 0")
+            cursor.execute("ALTER TABLE hidden RENAME COLUMN a TO b, RENAME COLUMN b TO a")
+        task.sql("INSERT INTO hidden (id, a, b) VALUES (2, 1, 2)")
+        assert [event.value["after"] for event in task.read("hidden", 2)] == [{"id": 1, "a": 1, "b": 2}, {"id": 2, "b": 2, "a": 1}]
+
+
 def test_fault_36_a_statement_that_is_not_in_the_binlog_is_noticed_where_names_tell(task: Task):
     task.sql("CREATE TABLE hidden (id INT PRIMARY KEY, a INT NOT NULL, b INT NOT NULL)")
     connector = task.connector().start(ready_within=30)

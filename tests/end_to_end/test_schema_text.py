@@ -1,10 +1,12 @@
 """What the server declares of columns, in the schemas: defaults, display widths, expressions."""
 
+import datetime
 import json
 from typing import Any
 
 import pytest
 
+from harness.stack import Stack
 from harness.task import Task
 
 # A column's definition, and what its field has beside its name.
@@ -71,6 +73,34 @@ def test_the_default_of_a_timestamp_is_in_utc(task: Task):
     defaults = [field["default"] for field in schema["fields"][0]["type"][1]["fields"]]
     # 2019-12-31 19:00:00.5 and 2020-06-01 07:00:00; a DATETIME has no time zone.
     assert defaults == [0, 1577818800_500000, 1590994800_000000, 1577836800_000000, None]
+
+
+def in_servers_zone(task: Task, statement: str) -> None:
+    with task.connect(init_command=None) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
+def test_fault_66_whatever_the_servers_time_zone_is_timestamps_are_in_utc(rough_stack: Stack, tasks, tmp_path, metadata: str):
+    with tasks(rough_stack, tmp_path) as task, rough_stack.metadata(metadata):
+        # The connector's own connections are made in the one zone and go on in the other.
+        with rough_stack.set_global("time_zone", "+05:00"):
+            connector = task.connector().start(ready_within=30)
+            in_servers_zone(task, "CREATE TABLE zones (id INT PRIMARY KEY, at TIMESTAMP NOT NULL DEFAULT '2020-01-01 05:00:00')")
+            in_servers_zone(task, "INSERT INTO zones (id) VALUES (1)")
+            task.read("zones", 1)
+        with rough_stack.set_global("time_zone", "-03:00"):
+            in_servers_zone(task, "INSERT INTO zones VALUES (2, '2019-12-31 21:00:00'), (3, DEFAULT)")
+            in_servers_zone(task, "ALTER TABLE zones ADD other TIMESTAMP NOT NULL DEFAULT '2019-12-31 21:00:01'")
+            in_servers_zone(task, "INSERT INTO zones (id) VALUES (4)")
+            events = task.read("zones", 4)
+        instant = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+        assert [event.value["after"]["at"] for event in events] == [instant] * 4
+        assert events[3].value["after"]["other"] == instant + datetime.timedelta(seconds=1)
+        schema = json.loads(task.stack.registry_get(f"subjects/{task.topic('zones')}-value/versions/latest")["schema"])
+        fields = schema["fields"][0]["type"][1]["fields"]
+        assert [field["default"] for field in fields] == [0, 1577836800_000000, 1577836801_000000]
+        connector.check_running()
 
 
 def test_what_is_declared_stays_out_where_a_statement_came_behind(task: Task):

@@ -13,7 +13,7 @@ use crate::schema::statement::is_on_a_database;
 use crate::schema::{DescribedTable, Mentions};
 use crate::selection::TableName;
 
-const ANSI_QUOTES: u64 = 4;
+pub(super) const ANSI_QUOTES: u64 = 4;
 
 impl Tracker {
     /// Follows a statement that may define something (see [`super::may_define`]).

@@ -1,3 +1,4 @@
+use super::follow::ANSI_QUOTES;
 use super::*;
 use crate::decode::{Session, Statement};
 
@@ -764,4 +765,38 @@ fn a_comment_does_not_end_where_it_begins() {
     assert!(crate::schema::may_define(&statement(
         "/*/ CREATE VIEW */ ALTER TABLE t ADD e INT"
     )));
+}
+
+/// The session's sql_mode says how names are quoted. Names may be words that statements have elsewhere.
+#[test]
+fn names_in_double_quotes_are_followed() {
+    let mut tracker = tracker();
+    for (text, expected) in [
+        (
+            "CREATE TABLE \"t\" -- a \"comment;\n (\"id\" INT PRIMARY KEY, \"begin\" INT)",
+            "id int, begin int? [id]",
+        ),
+        (
+            "CREATE TABLE \"begin\" (\"id\" INT PRIMARY KEY, \"begin\" INT)",
+            "id int, begin int? [id]",
+        ),
+        (
+            "ALTER TABLE \"t\" /*!80000 ADD */ \"a\"\"b\" VARCHAR(9) DEFAULT 'begin'",
+            "id int, begin int?, a\"b varchar(9)?=begin [id]",
+        ),
+        (
+            "ALTER TABLE shop.\"begin\" RENAME COLUMN \"begin\" TO \"commit\", COMMENT='\"'",
+            "id int, begin int?, a\"b varchar(9)?=begin [id]",
+        ),
+        (
+            "ALTER TABLE \"t\" RENAME COLUMN \"begin\" TO \"commit\"",
+            "id int, commit int?, a\"b varchar(9)?=begin [id]",
+        ),
+    ] {
+        let mut statement = statement(text);
+        statement.session.sql_mode = ANSI_QUOTES;
+        assert_eq!(tracker.follow(&statement), Ok(()), "{text}");
+        assert_eq!(short(&tracker, "t"), expected, "{text}");
+    }
+    assert_eq!(short(&tracker, "begin"), "id int, commit int? [id]");
 }
