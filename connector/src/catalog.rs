@@ -42,6 +42,8 @@ pub struct Catalog<R> {
     holding: TablesByWord,
     /// Tables whose plan was made in this run.
     prepared: HashMap<TableName, Prepared>,
+    /// Plans for a TRUNCATE of tables that no row of this run was of.
+    truncations: HashMap<TableName, Arc<TablePlan>>,
     /// Which table a topic belongs to; keyed by the name as Kafka compares it.
     owners: BTreeMap<String, TableName>,
     /// Partitions that were added to topics and are not written to.
@@ -53,6 +55,7 @@ pub struct Catalog<R> {
 struct Prepared {
     definition: TableDefinition,
     plan: Arc<TablePlan>,
+    value_schema_id: u32,
 }
 
 impl<R: Registry> Catalog<R> {
@@ -85,6 +88,7 @@ impl<R: Registry> Catalog<R> {
             stored: state.tables.clone(),
             holding,
             prepared: HashMap::new(),
+            truncations: HashMap::new(),
             owners,
             unused_partitions: BTreeMap::new(),
             pace: Pace::default(),
@@ -149,6 +153,7 @@ impl<R: Registry> Catalog<R> {
             widened: self.rules.begins_widened || stored.is_some_and(|stored| stored.widened),
             ended: None,
             topic_version: stored.map_or(0, |stored| stored.topic_version),
+            value_schema_id: None,
         };
         self.plan(state, transactor, into).await
     }
@@ -187,6 +192,7 @@ impl<R: Registry> Catalog<R> {
             && prepared.plan.is_widened() == is_widened
         {
             let plan = Arc::clone(&prepared.plan);
+            state.value_schema_id = Some(prepared.value_schema_id);
             self.record(state, target, batch)?;
             return Ok(plan);
         }
@@ -225,7 +231,9 @@ impl<R: Registry> Catalog<R> {
         let prepared = Prepared {
             definition: definition.clone(),
             plan: Arc::clone(&plan),
+            value_schema_id,
         };
+        state.value_schema_id = Some(value_schema_id);
         self.prepared.insert(definition.name.clone(), prepared);
         self.record(state, target, batch)?;
         Ok(plan)
@@ -385,9 +393,17 @@ impl<R: Registry> Catalog<R> {
     ) -> Result<(), CatalogError> {
         let name = &state.definition.name;
         if self.stored.get(name).is_some_and(|stored| {
-            let versions = [stored, &state].map(|state| (state.widened, state.topic_version));
+            let of = |state: &TableState| {
+                let TableState {
+                    widened,
+                    topic_version,
+                    value_schema_id,
+                    ..
+                } = *state;
+                (widened, topic_version, value_schema_id)
+            };
             (&stored.definition, &stored.ended) == (&state.definition, &state.ended)
-                && versions[0] == versions[1]
+                && of(stored) == of(&state)
         }) {
             return Ok(());
         }

@@ -486,7 +486,7 @@ fn catalog(error: &CatalogError) -> Verdict {
             "The table changed in a way that readers of the new schema could not read old events. Let registry.incompatible be new_version (readers of old events then need the schema that these name) or new_topic, give the table another topic with kafka.tables.<table>.topic_name, or exclude it with select.exclude_tables.",
         ),
         CatalogError::Subject(SubjectError::NotRegistered { .. }) => halt(
-            "Register the schema and start again: `binlog-bridge schemas` prints those of all tables as they are now (with --widened where rows came without some columns, though binlog_row_image is FULL now). Or set registry.auto_register: true.",
+            "Register the schema and start again: `binlog-bridge schemas` prints those of all tables as they are now (with --widened for a table whose rows came without some columns, though binlog_row_image is FULL now). Or set registry.auto_register: true.",
         ),
         CatalogError::Subject(SubjectError::OtherSchema { .. }) => halt(
             "Make sure that registry.url is that of one registry, not of several with ids of their own, and that its storage is whole; then start again.",

@@ -299,6 +299,7 @@ mod tests {
             widened: false,
             ended,
             topic_version: 0,
+            value_schema_id: None,
         };
         let mut found = State::default();
         for state in [table("open", None), table("over", Some(at(100)))] {

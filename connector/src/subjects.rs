@@ -158,6 +158,26 @@ pub async fn check_again<R: Registry>(registry: &R, subject: &str) -> Result<(),
     Ok(())
 }
 
+/// Makes sure that the registry still has a schema of that record under an id that was used before.
+///
+/// # Errors
+/// [`SubjectError::OtherSchema`], [`SubjectError::Registry`]
+pub async fn check_record<R: Registry>(
+    registry: &R,
+    subject: &str,
+    id: u32,
+    fullname: &str,
+) -> Result<(), SubjectError> {
+    let stored = registry.schema_by_id(id).await?;
+    match parse_schema(&stored) {
+        Ok(Schema::Record(record)) if record.name.fullname(None) == fullname => Ok(()),
+        Ok(_) | Err(_) => Err(SubjectError::OtherSchema {
+            subject: subject.to_owned(),
+            id,
+        }),
+    }
+}
+
 async fn check_stored<R: Registry>(
     registry: &R,
     subject: &str,

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.reader import read_all
 from harness.stack import Stack
 from harness.task import Task
 
@@ -62,6 +63,9 @@ def test_fault_57_names_of_all_kinds_in_ansi_quotes_are_followed_from_statement_
             column = columns(task, topic)[-1]
             assert column.get("mysql.name", column["name"]) == NAMES[name]
         connector.check_running()
+        told = [event.value for event in read_all(task.stack, f"{task.name}.schema-changes")]
+        assert {each["name"] for change in told for each in change["objects"]} == set(NAMES)
+        assert [change["kind"] for change in told] == ["CREATE"] * len(NAMES) + ["ALTER"] * 2 * len(NAMES)
 
 
 def columns(task: Task, topic: str) -> list[dict]:

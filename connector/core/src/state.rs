@@ -145,6 +145,9 @@ pub struct TableState {
     /// How often the table was given another topic, as readers could not follow a change of its schema.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub topic_version: u32,
+    /// The registry's id of the schema that values were published with last; none in a state of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_schema_id: Option<u32>,
 }
 
 fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
@@ -485,6 +488,7 @@ mod tests {
             widened: false,
             ended: None,
             topic_version: 0,
+            value_schema_id: Some(7),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use binlog_bridge_core::avro::SchemaNames;
 use binlog_bridge_core::encode::{Batch, Destination, TablePlan, TopicPartition};
+use binlog_bridge_core::schema::TableDefinition;
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::state::TableState;
 
@@ -10,10 +12,10 @@ use super::{Catalog, CatalogError};
 use crate::registry::Registry;
 use crate::sink::log::Log;
 use crate::sink::transactor::Transactor;
-use crate::subjects::SubjectError;
+use crate::subjects::check_record;
 
 impl<R: Registry> Catalog<R> {
-    /// The plan that a TRUNCATE is published with, if consumers have seen anything of the table.
+    /// The plan that a TRUNCATE is published with; `None` if consumers of the table's topic have seen nothing of it.
     ///
     /// # Errors
     /// [`CatalogError`]
@@ -26,36 +28,43 @@ impl<R: Registry> Catalog<R> {
         if let Some(prepared) = self.prepared.get(table) {
             return Ok(Some(Arc::clone(&prepared.plan)));
         }
+        if let Some(plan) = self.truncations.get(table) {
+            return Ok(Some(Arc::clone(plan)));
+        }
         let Some(stored) = self.stored.get(table).cloned() else {
             return Ok(None);
         };
-        // No row is of a definition that has ended: what the rules do not fit there, they may fit in the next.
-        match stored.ended.is_some() && self.rules.shown(&stored.definition).is_err() {
-            true => self.without_rows(&stored, transactor, into).await,
-            false => self.plan(stored, transactor, into).await.map(Some),
-        }
-    }
-
-    /// A plan for records without rows: they are read alike by each schema of the table's topic, so that the newest does.
-    async fn without_rows<L: Log>(
-        &mut self,
-        stored: &TableState,
-        transactor: &mut Transactor<L>,
-        into: (&TopicPartition, &mut Batch),
-    ) -> Result<Option<Arc<TablePlan>>, CatalogError> {
-        let definition = &stored.definition;
-        let topic = self.claim_topic(&definition.name, stored.topic_version)?;
+        let topic = self.claim_topic(table, stored.topic_version)?;
         if !self.topics.contains_key(&topic) {
             return Ok(None);
         }
-        let subject = format!("{topic}-value");
-        let newest = self.registry.latest(&subject).await;
-        let newest = newest.map_err(SubjectError::Registry)?;
-        let value_schema_id = match newest {
-            Some(newest) => newest.id,
-            None => return Err(SubjectError::NotRegistered { subject }.into()),
+        let plan = match stored.value_schema_id {
+            Some(id) => {
+                self.without_rows(&stored, topic, id, transactor, into)
+                    .await?
+            }
+            None => self.plan(stored, transactor, into).await?,
         };
-        let partitions = self.settings.partitions_of(&definition.name);
+        self.truncations.insert(table.clone(), Arc::clone(&plan));
+        Ok(Some(plan))
+    }
+
+    /// A plan for records without rows. Each schema of the table reads them alike, so that the last one that was used does:
+    /// what a statement has made of the table since, and what rules make of it now, only its next row can tell.
+    async fn without_rows<L: Log>(
+        &mut self,
+        stored: &TableState,
+        topic: String,
+        value_schema_id: u32,
+        transactor: &mut Transactor<L>,
+        into: (&TopicPartition, &mut Batch),
+    ) -> Result<Arc<TablePlan>, CatalogError> {
+        let name = &stored.definition.name;
+        let names = SchemaNames::new(&self.task, name);
+        let record = format!("{}.Envelope", names.namespace);
+        let subject = format!("{topic}-value");
+        check_record(&*self.registry, &subject, value_schema_id, &record).await?;
+        let partitions = self.settings.partitions_of(name);
         let partitions = self.topic(&topic, partitions, transactor, into).await?;
         let destination = Destination {
             topic,
@@ -63,7 +72,14 @@ impl<R: Registry> Catalog<R> {
             key_schema_id: None,
             value_schema_id,
         };
-        let plan = TablePlan::new(definition, stored.widened, &destination)?;
-        Ok(Some(Arc::new(plan)))
+        let without_columns = TableDefinition {
+            name: name.clone(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            message_key: Vec::new(),
+            packing: String::new(),
+        };
+        let plan = TablePlan::new(&without_columns, stored.widened, &destination)?;
+        Ok(Arc::new(plan))
     }
 }

@@ -5,6 +5,7 @@ use binlog_bridge_core::avro::{
     TRANSACTIONS_KEY, TRANSACTIONS_VALUE, TopicNames, key_schema, value_schema,
 };
 use binlog_bridge_core::schema::{DefinitionError, TableDefinition};
+use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::value::ColumnType;
 use serde_json::{Value, json};
 
@@ -20,9 +21,10 @@ use crate::source::{Dump, Survey};
 pub(super) struct Arguments {
     #[command(flatten)]
     config: ConfigFile,
-    /// Print the schemas for rows that come without some columns, though binlog_row_image is FULL now: of tables that had such rows
-    #[arg(long)]
-    widened: bool,
+    /// Print the schema for rows that come without some columns, though binlog_row_image is FULL now: of a table that had such
+    /// rows, as those of it are published by that schema from then on
+    #[arg(long, value_name = "DATABASE.TABLE")]
+    widened: Vec<String>,
 }
 
 /// Prints the schemas of the task's own topics, then those of each selected table as the server describes it now. Reads
@@ -47,16 +49,15 @@ pub(super) async fn schemas(arguments: &Arguments) -> Result<(), Failure> {
         print(&format!("{topic}-value"), &parsed(value)?)?;
     }
     if config.data_updates {
-        tables(&config, &names, arguments.widened).await?;
+        tables(&config, &names, &arguments.widened).await?;
     }
     Ok(())
 }
 
-async fn tables(config: &Config, names: &TopicNames, widened: bool) -> Result<(), Failure> {
+async fn tables(config: &Config, names: &TopicNames, widened: &[String]) -> Result<(), Failure> {
     let mut dump = (connections(config)?.dump)();
     let survey = dump.survey().await.map_err(failed)?;
     let rules = config.rules.on(&survey);
-    let is_widened = rules.begins_widened || widened;
     let (selection, topics) = match survey.lower_case_names {
         true => (
             config.selection.in_lower_case(),
@@ -72,6 +73,7 @@ async fn tables(config: &Config, names: &TopicNames, widened: bool) -> Result<()
     let mut selected = dump.tables(&databases).await.map_err(failed)?;
     selected.retain(|table| selection.selects(table));
     selected.sort();
+    let widened = named(widened, &selected)?;
     for table in selected {
         let Some(description) = dump.describe(&table).await.map_err(failed)? else {
             continue;
@@ -89,11 +91,23 @@ async fn tables(config: &Config, names: &TopicNames, widened: bool) -> Result<()
             if let Some(key) = key_schema(&names, &definition) {
                 print(&format!("{topic}-key"), &key)?;
             }
+            let is_widened = rules.begins_widened || widened.contains(&table);
             let value = value_schema(&names, &definition, is_widened).map_err(Failure::other)?;
             print(&format!("{topic}-value"), &value)?;
         }
     }
     Ok(())
+}
+
+/// Those of the tables that were named.
+fn named(names: &[String], tables: &[TableName]) -> Result<Vec<TableName>, Failure> {
+    let of_name = |name: &String| {
+        let table = tables.iter().find(|table| table.to_string() == *name);
+        table.cloned().ok_or_else(|| {
+            Failure::other(format!("--widened names no table that is selected: {name}"))
+        })
+    };
+    names.iter().map(of_name).collect()
 }
 
 /// What a table may be published as: without what only the server's description says of it, if rows can be read without
@@ -109,14 +123,12 @@ fn published(
     if !metadata.is_some_and(|metadata| metadata.eq_ignore_ascii_case("FULL")) {
         return Ok(vec![whole]);
     }
-    for column in &definition.columns {
+    for column in &whole.columns {
         if let ColumnType::Members(members) = &column.column_type
-            && let Some(shown) = members.lost()
+            && let Some(member) = members.lost()
         {
             let (table, column) = (&definition.name, &column.name);
-            return Err(Failure::other(format!(
-                "the schema of {table} cannot be told: the server may not show member '{shown}' of column {column} as the binlog has it; give the member a name without a question mark, or exclude the table with select.exclude_tables"
-            )));
+            tracing::warn!(%table, column, member, "the server may not show the member as the binlog has it: then rows have another schema than this one");
         }
     }
     match rules.shown(&definition.without_declarations()) {
