@@ -158,23 +158,24 @@ pub async fn check_again<R: Registry>(registry: &R, subject: &str) -> Result<(),
     Ok(())
 }
 
-/// Makes sure that the registry still has a schema of that record under an id that was used before.
+/// True if the registry still has a schema of that record under an id that was used before: its storage may have been lost,
+/// or it may be another registry.
 ///
 /// # Errors
-/// [`SubjectError::OtherSchema`], [`SubjectError::Registry`]
-pub async fn check_record<R: Registry>(
+/// [`SubjectError::Registry`]
+pub async fn reads_as<R: Registry>(
     registry: &R,
-    subject: &str,
     id: u32,
     fullname: &str,
-) -> Result<(), SubjectError> {
-    let stored = registry.schema_by_id(id).await?;
-    match parse_schema(&stored) {
-        Ok(Schema::Record(record)) if record.name.fullname(None) == fullname => Ok(()),
-        Ok(_) | Err(_) => Err(SubjectError::OtherSchema {
-            subject: subject.to_owned(),
-            id,
+) -> Result<bool, SubjectError> {
+    match registry.schema_by_id(id).await {
+        Ok(stored) => Ok(match parse_schema(&stored) {
+            Ok(Schema::Record(record)) => record.name.fullname(None) == fullname,
+            Ok(_) | Err(_) => false,
         }),
+        // There is no such id.
+        Err(error) if error.kind == RegistryErrorKind::Other => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What [`Registry`] promises, and with it `ensure_subject`.
 
 use binlog_bridge::registry::{Registry, RegistryErrorKind};
-use binlog_bridge::subjects::{SubjectError, ensure_subject, find_subject, register_regardless};
+use binlog_bridge::subjects::{
+    SubjectError, ensure_subject, find_subject, reads_as, register_regardless,
+};
 
 /// A schema registry, with a subject that is this test's own.
 pub(crate) trait Catalog {
@@ -36,6 +38,7 @@ hold_against_both_halves!(
         what_is_registered_regardless_is_the_newest_and_the_level_stays,
         a_text_that_is_no_schema_is_invalid,
         what_is_looked_up_is_found_in_whatever_version_and_never_registered,
+        an_id_that_was_kept_is_used_only_if_it_still_reads_as_that_record,
     ]
 );
 
@@ -251,4 +254,23 @@ async fn what_is_looked_up_is_found_in_whatever_version_and_never_registered<C: 
     assert_eq!(find_subject(registry, &subject, &other).await, missing);
     assert_eq!(latest(registry, &subject).await, (second, new));
     assert_eq!(level(registry, &subject).await, None);
+}
+
+async fn an_id_that_was_kept_is_used_only_if_it_still_reads_as_that_record<C: Catalog>(
+    catalog: &mut C,
+) {
+    let (registry, subject) = (catalog.registry(), catalog.subject());
+    let id = ensure_subject(registry, &subject, &record(&[ID]))
+        .await
+        .unwrap();
+    for (id, name, expected) in [
+        (id, "t.d.o.Value", true),
+        (id, "t.d.other.Value", false),
+        (id, "Value", false),
+        (id, "t.d.o.Envelope", false),
+        (987_654_321, "t.d.o.Value", false),
+    ] {
+        let found = reads_as(registry, id, name).await;
+        assert_eq!(found, Ok(expected), "{id} {name}");
+    }
 }

@@ -174,6 +174,36 @@ def test_fault_63_an_id_under_which_the_registry_has_another_schema_is_never_pub
     assert "customers-value" in connector.stderr()
 
 
+@pytest.mark.parametrize("answer", ["no such id", "another schema"])
+def test_fault_63_a_truncate_is_published_though_the_registry_lost_the_schema_of_the_rows_before(
+    task: Task, registry: RegistryProxy, connector: Connector, answer: str
+):
+    """The id of that schema is kept; where it does not lead there any more, the schema is registered again."""
+    follow(task, connector)
+    connector.terminate()
+    task.sql("TRUNCATE orders")
+    lost = []
+
+    def replace(method: str, path: str) -> Answer | None:
+        if "/schemas/ids/" not in path or lost:
+            return None
+        lost.append(path)
+        if answer == "no such id":
+            return 404, {"error_code": 40403, "message": "Schema not found"}
+        return 200, {"schema": '{"type":"record","name":"Other","fields":[]}'}
+
+    connector.start(ready_within=30)
+    created, truncated = task.read("orders", 2)
+    assert truncated.value["op"] == "t" and truncated.value_bytes[1:5] == created.value_bytes[1:5]
+    connector.terminate()
+    task.sql("TRUNCATE orders")
+    own = task.stack.registry_get(f"subjects/{task.topic('orders')}-value/versions/latest")["id"]
+    registry.replace = lambda method, path: replace(method, path) if path.endswith(f"/schemas/ids/{own}") else None
+    connector.start(ready_within=30)
+    assert [event.value["op"] for event in task.read("orders", 3)] == ["c", "t", "t"] and len(lost) == 1
+    connector.check_running()
+
+
 def published_up_to(task: Task) -> int:
     """How far the topic of the new table goes; 0 without one."""
     topic = task.topic("customers")

@@ -12,7 +12,7 @@ use super::{Catalog, CatalogError};
 use crate::registry::Registry;
 use crate::sink::log::Log;
 use crate::sink::transactor::Transactor;
-use crate::subjects::check_record;
+use crate::subjects::reads_as;
 
 impl<R: Registry> Catalog<R> {
     /// The plan that a TRUNCATE is published with; `None` if consumers of the table's topic have seen nothing of it.
@@ -38,7 +38,7 @@ impl<R: Registry> Catalog<R> {
         if !self.topics.contains_key(&topic) {
             return Ok(None);
         }
-        let plan = match stored.value_schema_id {
+        let plan = match self.last_schema(&stored).await? {
             Some(id) => {
                 self.without_rows(&stored, topic, id, transactor, into)
                     .await?
@@ -47,6 +47,17 @@ impl<R: Registry> Catalog<R> {
         };
         self.truncations.insert(table.clone(), Arc::clone(&plan));
         Ok(Some(plan))
+    }
+
+    /// The id of the schema that values were published with last, if it is known, and the registry has it still.
+    async fn last_schema(&self, stored: &TableState) -> Result<Option<u32>, CatalogError> {
+        let Some(id) = stored.value_schema_id else {
+            return Ok(None);
+        };
+        let names = SchemaNames::new(&self.task, &stored.definition.name);
+        let record = format!("{}.Envelope", names.namespace);
+        let is_there = reads_as(&*self.registry, id, &record).await?;
+        Ok(is_there.then_some(id))
     }
 
     /// A plan for records without rows. Each schema of the table reads them alike, so that the last one that was used does:
@@ -60,10 +71,6 @@ impl<R: Registry> Catalog<R> {
         into: (&TopicPartition, &mut Batch),
     ) -> Result<Arc<TablePlan>, CatalogError> {
         let name = &stored.definition.name;
-        let names = SchemaNames::new(&self.task, name);
-        let record = format!("{}.Envelope", names.namespace);
-        let subject = format!("{topic}-value");
-        check_record(&*self.registry, &subject, value_schema_id, &record).await?;
         let partitions = self.settings.partitions_of(name);
         let partitions = self.topic(&topic, partitions, transactor, into).await?;
         let destination = Destination {
