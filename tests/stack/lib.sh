@@ -4,10 +4,14 @@ STACK=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 STACK_HOME=${BINLOG_BRIDGE_STACK_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/binlog-bridge/stack}
 JAVA=${JAVA_HOME:+$JAVA_HOME/bin/}java
 KAFKA=$STACK_HOME/dist/kafka-4.3.1
-MYSQL=$STACK_HOME/dist/mysql-8.0.31
-MYSQL57=$STACK_HOME/dist/mysql-5.7.22
-MARIADB=$STACK_HOME/dist/mariadb-11.8
 REGISTRY=$STACK_HOME/dist/apicurio-2.6.13.Final
+# The folder of each kind of MySQL server. mysql9 is what Debian sid has, whose version moves: the server says it.
+declare -A SERVERS=(
+  [mysql80]=mysql-8.0.31 [mysql8015]=mysql-8.0.15 [mysql57]=mysql-5.7.22 [mysql56]=mysql-5.6.24 [mysql55]=mysql-5.5.9
+  [mysql9]=mysql-9 [mariadb]=mariadb-11.8 [mariadb1011]=mariadb-10.11
+)
+KINDS=(mysql80 mysql8015 mysql57 mysql56 mysql55 mariadb mariadb1011 mysql9)
+
 fail() {
   echo "$*" >&2
   exit 1
@@ -22,6 +26,37 @@ use_set() { # SET
 use_existing_set() { # SET
   use_set "$1"
   [[ -f $SET_DIR/ports ]] || fail "there is no set '$1': tests/stack/up $1"
+}
+
+check_kind() { # KIND
+  [[ " ${KINDS[*]} " = *" $1 "* ]] || fail "unknown kind of server '$1': ${KINDS[*]}"
+}
+
+has_server() { # KIND
+  [[ -d $STACK_HOME/dist/${SERVERS[$1]} ]]
+}
+
+# Makes the folder of a fresh set. Whatever ends the script before the set is ready, Ctrl-C too, takes with it what it
+# had started.
+begin_set() { # KIND [mysqld option...]
+  [[ -x $STACK_HOME/venv/bin/python ]] || fail "the Python packages are not here yet: tests/stack/install"
+  remove_set
+  mkdir -p "$SET_DIR"
+  trap remove_set EXIT
+  trap 'exit 130' INT TERM
+  echo "$1" > "$SET_DIR/mysql.kind"
+  shift
+  printf '%s\n' "$@" > "$SET_DIR/mysql.options"
+  [[ $# -gt 0 ]] || : > "$SET_DIR/mysql.options"
+}
+
+# Waits until all its servers answer.
+end_set() {
+  # shellcheck disable=SC2046 # names without spaces
+  await $(services)
+  write_env
+  trap - EXIT
+  cat "$SET_DIR/env"
 }
 
 # The servers of a set: kafka mysql registry, and kafka-2 and kafka-3 where it has three brokers.
@@ -94,7 +129,7 @@ launch() { # SERVICE
       # The socket is named relative to the data directory: a full path may be too long for the system.
       run_server mysql "${SERVER[@]}" "${SERVER_BASE[@]}" --datadir="$SET_DIR/mysql" \
         --bind-address=127.0.0.1 --port="$(port_of mysql)" --socket=mysql.sock --server-id="$(port_of mysql)" \
-        --log-bin=binlog --binlog-format=ROW --binlog-row-image=FULL --sync-binlog=1 --secure-file-priv= \
+        --log-bin=binlog --binlog-format=ROW --sync-binlog=1 --secure-file-priv= \
         "${SERVER_LOG[@]}" "${options[@]}"
       ;;
     registry)
@@ -107,30 +142,49 @@ launch() { # SERVICE
   esac
 }
 
-# Sets what the kinds of server do not share: SERVER, its command; SERVER_BASE, options that the initialisation of a data
-# directory needs too; SERVER_LOG, options of the binlog.
-use_server() { # mysql80|mysql57|mariadb
-  SERVER_BASE=(--no-defaults --innodb-buffer-pool-size=128M)
+# Sets what the kinds of server do not share: SERVER_HOME, its folder; SERVER, its command; SERVER_BASE, options that the
+# initialisation of a data directory needs too; SERVER_LOG, options of the logs.
+use_server() { # KIND
+  check_kind "$1"
+  SERVER_HOME=$STACK_HOME/dist/${SERVERS[$1]}
+  SERVER=("$SERVER_HOME/bin/mysqld")
+  SERVER_BASE=(--no-defaults --innodb-buffer-pool-size=128M --basedir="$SERVER_HOME")
   [[ $EUID != 0 ]] || SERVER_BASE+=(--user=root)
-  SERVER_LOG=(--gtid-mode=ON --enforce-gtid-consistency=ON --log-error-verbosity=3)
+  SERVER_LOG=(--binlog-row-image=FULL --gtid-mode=ON --enforce-gtid-consistency=ON)
   case $1 in
-    mysql80)
-      SERVER=("$MYSQL/bin/mysqld")
-      SERVER_BASE+=(--basedir="$MYSQL" --mysqlx=0 --innodb-redo-log-capacity=64M)
-      SERVER_LOG+=(--binlog-row-metadata=FULL)
+    mysql55) SERVER_LOG=(--log-slave-updates --log-warnings=2) ;;
+    mysql56 | mysql57) # of themselves they look for libraries in the system only
+      SERVER=(env LD_LIBRARY_PATH="$SERVER_HOME/lib" "${SERVER[@]}")
+      SERVER_LOG+=(--log-slave-updates)
+      [[ $1 = mysql56 ]] && SERVER_LOG+=(--log-warnings=2) || SERVER_LOG+=(--log-error-verbosity=3)
       ;;
-    mysql57)
-      SERVER=("$MYSQL57/bin/mysqld")
-      SERVER_BASE+=(--basedir="$MYSQL57")
+    mysql8015)
+      SERVER_BASE+=(--mysqlx=0)
+      SERVER_LOG+=(--binlog-row-metadata=FULL --log-error-verbosity=3)
       ;;
-    mariadb) # with the loader and the libraries of the release that it was made for
-      local libraries=$MARIADB/usr/lib/x86_64-linux-gnu
-      SERVER=("$MARIADB/usr/lib64/ld-linux-x86-64.so.2" --library-path "$libraries" "$MARIADB/usr/sbin/mariadbd")
-      SERVER_BASE+=(--basedir="$MARIADB/usr" --lc-messages-dir="$MARIADB/usr/share/mariadb")
-      SERVER_LOG=(--binlog-row-metadata=FULL --tmpdir="$SET_DIR/tmp")
+    mysql80 | mysql9)
+      [[ $1 = mysql80 ]] || use_packages mysqld
+      SERVER_BASE+=(--mysqlx=0 --innodb-redo-log-capacity=64M)
+      SERVER_LOG+=(--binlog-row-metadata=FULL --log-error-verbosity=3)
       ;;
-    *) fail "unknown kind of server '$1': mysql80, mysql57 or mariadb" ;;
+    mariadb*)
+      use_packages mariadbd
+      SERVER_BASE+=(--lc-messages-dir="$(mariadb_share)")
+      SERVER_LOG=(--binlog-row-image=FULL --binlog-row-metadata=FULL --log-slave-updates --tmpdir="$SET_DIR/tmp")
+      ;;
   esac
+}
+
+# A server of another release of Debian, with the loader and the libraries of that release.
+use_packages() { # PROGRAM
+  local libraries=$SERVER_HOME/usr/lib/x86_64-linux-gnu older=$SERVER_HOME/lib/x86_64-linux-gnu loader=ld-linux-x86-64.so.2
+  [[ -f $libraries/$loader ]] && loader=$libraries/$loader || loader=$older/$loader
+  SERVER=("$loader" --library-path "$libraries:$older" "$SERVER_HOME/usr/sbin/$1")
+  SERVER_BASE+=(--basedir="$SERVER_HOME/usr")
+}
+
+mariadb_share() { # older releases have MySQL's name for it
+  [[ -d $SERVER_HOME/usr/share/mariadb ]] && echo "$SERVER_HOME/usr/share/mariadb" || echo "$SERVER_HOME/usr/share/mysql"
 }
 
 # In a set whose MySQL has files of names in any case.
@@ -150,6 +204,59 @@ once() { # TARGET FUNCTION ARGUMENT...
     mv "$target.new" "$target"
   fi
   exec 8>&-
+}
+
+# An initialised data directory is kept and copied. How names are compared is fixed at that moment, hence one
+# for each such setting. Without auto.cnf each server makes a uuid of its own.
+prepare_mysql() { # KIND [mysqld option...]
+  local kind=$1 case_option='' option template
+  shift
+  use_server "$kind"
+  for option in "$@"; do [[ $option != --lower[-_]case[-_]table[-_]names=* ]] || case_option=$option; done
+  template=$STACK_HOME/templates/${SERVER_HOME##*/}-names${case_option##*=}
+  [[ ! -f $SET_DIR/any_case.so ]] || template+=-any-case
+  once "$template" initialise_mysql "$kind" "$case_option"
+  cp -r --sparse=always "$template" "$SET_DIR/mysql"
+}
+
+initialise_mysql() { # TARGET KIND CASE_OPTION
+  find_in_any_case "$1"
+  local form=initialised command=("${SERVER[@]}" "${SERVER_BASE[@]}" --datadir="$1" ${3:+"$3"})
+  case $2 in
+    mysql55 | mysql56) form=shipped ;;
+    mariadb*) form=bootstrapped ;;
+  esac
+  "$form" "$1" "${command[@]}" > "$SET_DIR/mysql.log" 2>&1 || { tail -n 30 "$SET_DIR/mysql.log" >&2; return 1; }
+  rm -f "$1/auto.cnf"
+}
+
+initialised() { # TARGET COMMAND...
+  root_over_tcp > "$SET_DIR/initialise.sql"
+  "${@:2}" --initialize-insecure --skip-log-bin --init-file="$SET_DIR/initialise.sql"
+}
+
+# A data directory comes with the server. In it anybody may log in at the server's own host, which takes precedence
+# over accounts that may come from anywhere; root may come over TCP.
+shipped() { # TARGET COMMAND...
+  cp -r "$SERVER_HOME/data" "$1" && "${@:2}" --bootstrap <<< "DELETE FROM mysql.user WHERE user = '';"
+}
+
+# What MariaDB's own script would feed to the server.
+bootstrapped() { # TARGET COMMAND...
+  local share
+  share=$(mariadb_share)
+  mkdir "$1" && {
+    printf '%s\n' 'CREATE DATABASE mysql;' 'USE mysql;' 'SET @auth_root_socket = NULL;' 'SET @skip_auth_anonymous = 1;'
+    cat "$share/${share##*/}"_{system_tables,performance_tables,system_tables_data,sys_schema}.sql
+    echo 'FLUSH PRIVILEGES;'
+    root_over_tcp
+  } | "${@:2}" --bootstrap --log-warnings=0
+}
+
+# root may come over TCP too where 127.0.0.1 has no name.
+root_over_tcp() {
+  printf '%s\n' "CREATE USER IF NOT EXISTS root@'127.0.0.1' IDENTIFIED BY '';" \
+    "GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;"
 }
 
 # Waits until the servers answer requests; shows the end of the log of one that died.
