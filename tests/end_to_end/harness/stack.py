@@ -12,6 +12,7 @@ import pymysql
 import requests
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from pymysql.constants import ER
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "stack"
 
@@ -26,7 +27,7 @@ WITHOUT_GTIDS = ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
 class Stack:
     """One set of servers. `up` starts it afresh; `down` ends it and removes its data."""
 
-    kind = "mysql80"
+    kind = "mysql80"  # of the MySQL server, as tests/stack/fetch names it
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -34,6 +35,8 @@ class Stack:
         self.stopped: dict[str, str] = {}  # services that do not run, and the signal they got
 
     def up(self, *options: str) -> "Stack":
+        kinds = [option.partition("=")[2] for option in options if option.startswith("--server=")]
+        self.kind = kinds[-1] if kinds else Stack.kind
         self.env = parse_env(script("up", self.name, *options))
         self.admin = AdminClient({
             "bootstrap.servers": self.kafka, "reconnect.backoff.max.ms": 200, "log_level": 0, "error_cb": lambda error: None,
@@ -42,7 +45,11 @@ class Stack:
         return self
 
     def create_user(self) -> None:
-        self.sql(f"CREATE USER IF NOT EXISTS {USER} IDENTIFIED BY %s", PASSWORD)
+        try:
+            self.sql(f"CREATE USER {USER} IDENTIFIED BY %s", PASSWORD)
+        except pymysql.OperationalError as error:  # old servers have no IF NOT EXISTS here
+            if error.args[0] != ER.CANNOT_USER:
+                raise
         self.sql(f"GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {USER}")
 
     def down(self) -> None:
@@ -116,8 +123,12 @@ class Stack:
     def variable(self, name: str) -> Any:
         return self.sql(f"SELECT @@GLOBAL.{name}")[0][0]
 
+    def has_variable(self, name: str) -> bool:
+        return bool(self.sql("SHOW GLOBAL VARIABLES LIKE %s", name))
+
     def has_gtids(self) -> bool:
-        return self.variable("gtid_mode") == "ON"
+        """MySQL's; those of MariaDB are others."""
+        return self.has_variable("gtid_mode") and self.variable("gtid_mode") == "ON"
 
     @contextmanager
     def set_global(self, name: str, value: str) -> Iterator[None]:
@@ -130,11 +141,12 @@ class Stack:
             self.sql(f"SET GLOBAL {name} = %s", before)
 
     def metadata(self, value: str) -> AbstractContextManager[None]:
-        """What table maps have: `binlog_row_metadata`."""
+        """What table maps have: `binlog_row_metadata`. MySQL 5.5 to 5.7 have no such setting: always the least."""
+        assert self.has_variable("binlog_row_metadata"), f"{self.kind} has no binlog_row_metadata"
         return self.set_global("binlog_row_metadata", value)
 
     def binlog_end(self) -> tuple[str, int]:
-        row = self.sql("SHOW MASTER STATUS")[0]
+        row = self.sql("SHOW BINARY LOG STATUS" if self.kind == "mysql9" else "SHOW MASTER STATUS")[0]
         return str(row[0]), int(row[1])
 
     def partitions(self, topic: str) -> list[int]:
@@ -178,7 +190,7 @@ class Stack:
 
 
 class Server(Stack):
-    """A set of one server alone: mysql57, mariadb."""
+    """A set of one server alone."""
 
     def __init__(self, name: str, kind: str) -> None:
         super().__init__(name)
