@@ -11,7 +11,7 @@ use binlog_bridge_core::decode::{DeadTransaction, Decoder, Item, Joined, Joiner,
 use binlog_bridge_core::event::{EventBlock, EventHeader};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{
-    DefinitionError, DescribedTable, LookAhead, TableDefinition, may_define,
+    DefinitionError, DescribedTable, Dialect, LookAhead, TableDefinition, may_define,
 };
 use binlog_bridge_core::selection::TableName;
 use tokio::time::Instant;
@@ -30,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) uuid: String,
     /// See [`crate::source::Survey::binlog_filters`].
     pub(crate) binlog_filters: String,
+    /// What its statements and descriptions look like.
+    pub(crate) dialect: Dialect,
     /// Whether it compares names without case.
     pub(crate) folds_names: bool,
 }
@@ -91,6 +93,11 @@ impl<D: Dump> Definitions<D> {
         }
     }
 
+    /// What statements and descriptions of the server look like.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.server.dialect
+    }
+
     /// Refuses to rely on statements that the server may leave out of the binlog: by which database is in use, not by
     /// that of the table (MySQL manual, "Replication and Binary Logging Options", `--binlog-do-db`).
     pub(crate) fn refuse_filters(&self, table: &TableName) -> Result<(), DefinitionError> {
@@ -129,7 +136,8 @@ impl<D: Dump> Definitions<D> {
         }
         tracing::debug!(%table, "its definition is that of the server");
         let described = description.table;
-        let definition = TableDefinition::from_described(event, &described).map_err(wrong)?;
+        let definition = TableDefinition::from_described(event, &described, self.server.dialect)
+            .map_err(wrong)?;
         Ok(Proven {
             definition,
             described,
@@ -169,7 +177,8 @@ impl<D: Dump> Definitions<D> {
         }
         match self.last_touch(&definition.name, place, &description).await {
             Ok(None) => {
-                let definition = definition.declared(event, &description.table);
+                let definition =
+                    definition.declared(event, &description.table, self.server.dialect);
                 Ok((definition, Some(description.table)))
             }
             Ok(Some(_)) => Ok((definition, None)),
@@ -251,11 +260,8 @@ impl<D: Dump> Definitions<D> {
                 match joiner.piece(part, bytes, wanted) {
                     Ok(Joined::Event(event)) => {
                         let (_, item) = decoder.event(event)?;
-                        if let Item::Statement(statement) = item
-                            && may_define(&statement)
-                        {
-                            ahead.note(decoder.at(), &statement);
-                        }
+                        let limit = self.limits.statement_bytes_max;
+                        note(ahead, &decoder, &item, limit)?;
                     }
                     Ok(Joined::Skipped(header)) => decoder.skipped(&header)?,
                     Ok(Joined::Pending) => {}
@@ -275,6 +281,28 @@ impl<D: Dump> Definitions<D> {
             }
         }
     }
+}
+
+/// Keeps what a statement mentions.
+fn note(
+    ahead: &mut LookAhead,
+    decoder: &Decoder,
+    item: &Item<'_>,
+    statement_bytes_max: usize,
+) -> Result<(), Error> {
+    let mut buffer = Vec::new();
+    let statement = match item {
+        Item::Statement(statement) => *statement,
+        Item::CompressedStatement(statement) => {
+            let inflated = statement.inflate(&mut buffer, statement_bytes_max);
+            inflated.map_err(|kind| decoder.failed(kind))?
+        }
+        _ => return Ok(()),
+    };
+    if may_define(&statement) {
+        ahead.note(decoder.at(), &statement);
+    }
+    Ok(())
 }
 
 /// The request for what follows a place. By a set of GTIDs the server would pass over what is in the set, wherever it is

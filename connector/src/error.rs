@@ -276,7 +276,9 @@ fn server(code: u16, message: &str) -> Verdict {
 pub(crate) fn is_purged(code: u16, message: &str) -> bool {
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
     code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
-        && (says("purged") || says("could not find first log file"))
+        && (says("purged")
+            || says("could not find first log file")
+            || says("could not find gtid state requested by slave in any binlog"))
 }
 
 /// True if the server says that its binlog does not have a place: it is shorter, or another one.
@@ -286,7 +288,8 @@ pub(crate) fn is_elsewhere(code: u16, message: &str) -> bool {
         && (says("impossible position")
             || says("position > file size")
             || says("bogus data")
-            || says("more gtids than"))
+            || says("more gtids than")
+            || says("which is not in the master's binlog"))
 }
 
 /// True if the server cannot make sense of the bytes at a place: there is no event, but the middle of one. It words
@@ -328,6 +331,8 @@ fn decode(kind: &DecodeErrorKind) -> Verdict {
         | DecodeErrorKind::ChecksumAlgorithm { .. }
         | DecodeErrorKind::BinlogVersion { .. }
         | DecodeErrorKind::FileName
+        | DecodeErrorKind::Compressed
+        | DecodeErrorKind::TaggedGtid
         | DecodeErrorKind::RowsOutsideTransaction
         | DecodeErrorKind::Pieces
         | DecodeErrorKind::TableMap { .. } => halt(
@@ -336,7 +341,7 @@ fn decode(kind: &DecodeErrorKind) -> Verdict {
     }
 }
 
-const NAMES_REMEDY: &str = "So that the binlog names columns from now on, run SET PERSIST binlog_row_metadata=FULL on the server.";
+const NAMES_REMEDY: &str = "So that the binlog names columns from now on, run SET PERSIST binlog_row_metadata=FULL on the server (since MySQL 8.0.1; on MariaDB since 10.5, SET GLOBAL, and in its configuration).";
 
 fn definition(error: &DefinitionError) -> Verdict {
     match error {
@@ -537,14 +542,15 @@ fn start(error: &StartError) -> Verdict {
         StartError::Format(_) => {
             halt("Run SET PERSIST binlog_format=ROW on the server and let clients reconnect.")
         }
-        StartError::RowMetadata => halt("Use MySQL 8.0.1 or newer."),
         StartError::UnknownDatabase(_) => halt(
             "Mend select in the configuration, create the database, or grant the account SELECT on it.",
         ),
         StartError::NoGtids => {
             halt("Name a file and an offset in source.start, or set gtid_mode=ON on the server.")
         }
-        StartError::FutureStart(_) => halt("Mend source.start in the configuration."),
+        StartError::FutureStart(_) | StartError::OtherGtids { .. } => {
+            halt("Mend source.start in the configuration.")
+        }
         StartError::BegunAnew { .. }
         | StartError::AfterTheEnd { .. }
         | StartError::OtherHistory { .. } => halt(

@@ -31,8 +31,7 @@ pub(crate) async fn verify<D: Dump>(
     let Some(last) = &checkpoint.lineage.last else {
         return Ok(());
     };
-    let Some(position) = before(last, &checkpoint.position, survey).map_err(StartError::from)?
-    else {
+    let Some(position) = before(last, checkpoint, survey).map_err(StartError::from)? else {
         return Ok(());
     };
     let wanted = Wanted {
@@ -65,11 +64,11 @@ pub(crate) async fn verify<D: Dump>(
 
 /// False while the transaction is owned only: it may still be rolled back, if it is another one of the same number.
 fn is_executed(last: &TransactionIdentity, survey: &Survey) -> Result<bool, StartError> {
-    let Some(gtid) = &last.gtid else {
+    let Some(gtid) = last.gtid.as_ref().filter(|_| survey.gtid_on) else {
         return Ok(true);
     };
     let (gtid, executed): (GtidSet, GtidSet) = (gtid.parse()?, survey.gtid_executed.parse()?);
-    Ok(!survey.gtid_on || gtid.is_subset_of(&executed))
+    Ok(gtid.is_subset_of(&executed))
 }
 
 /// How long a transaction that is owned is waited for before the server is asked again what became of it.
@@ -134,16 +133,19 @@ pub(crate) async fn find_split<D: Dump>(
 /// The place just before a transaction; `None` if the server does not have it any more.
 fn before(
     last: &TransactionIdentity,
-    position: &Position,
+    checkpoint: &Checkpoint,
     survey: &Survey,
 ) -> Result<Option<Position>, PositionError> {
-    let (Position::Gtid { gtid_set, at }, Some(gtid)) = (position, &last.gtid) else {
-        let is_there = survey
-            .files
-            .iter()
-            .any(|(file, _)| *file == last.first.file);
-        let at = last.first.clone();
-        return Ok(is_there.then_some(Position::File { at }));
+    let (gtid_set, at, gtid) = match (&checkpoint.position, &last.gtid) {
+        (Position::Gtid { gtid_set, at }, Some(gtid)) => (gtid_set, at, gtid),
+        // Which transaction of its domain came before it is known by its place only, and that is one of another server.
+        (Position::Mariadb { .. }, _) if checkpoint.lineage.passes_over => return Ok(None),
+        (Position::Gtid { .. } | Position::Mariadb { .. } | Position::File { .. }, _) => {
+            let files = &survey.files;
+            let is_there = files.iter().any(|(file, _)| *file == last.first.file);
+            let at = last.first.clone();
+            return Ok(is_there.then_some(Position::File { at }));
+        }
     };
     let gtid: GtidSet = gtid.parse()?;
     let purged: GtidSet = survey.gtid_purged.parse()?;

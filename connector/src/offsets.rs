@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use binlog_bridge_core::avro::TopicNames;
 use binlog_bridge_core::encode::{Batch, Gap, push_gap};
-use binlog_bridge_core::position::{GtidSet, Position};
+use binlog_bridge_core::position::Position;
 use binlog_bridge_core::selection::Selection;
 use binlog_bridge_core::state::{self, Checkpoint, State, TableState};
 
@@ -180,12 +180,15 @@ async fn why_not_on<D: Dump>(
 /// In the history of before nothing need be published twice: the server leaves out what is in the set. (By file and offset
 /// nothing that is older than the position is there any more, or it lies before the new one.)
 fn without_published(target: Position, published: &Position) -> Position {
-    let set: Option<GtidSet> = published.gtid_set().cloned();
-    match (target, set) {
-        (Position::Gtid { gtid_set, at }, Some(set)) => Position::Gtid {
-            gtid_set: gtid_set.union(&set),
+    match (target, published) {
+        (Position::Gtid { gtid_set, at }, Position::Gtid { gtid_set: set, .. }) => Position::Gtid {
+            gtid_set: gtid_set.union(set),
             at,
         },
+        (Position::Mariadb { gtid_pos, at }, Position::Mariadb { gtid_pos: pos, .. }) => {
+            let gtid_pos = gtid_pos.later_of(pos);
+            Position::Mariadb { gtid_pos, at }
+        }
         (target, _) => target,
     }
 }

@@ -68,6 +68,10 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) sink: SinkSlot<L>,
     pub(crate) decoder: Decoder,
     pub(crate) joiner: Joiner,
+    /// Bytes of the largest event, compressed or not.
+    pub(crate) event_bytes_max: usize,
+    /// Memory for rows that are compressed one by one.
+    pub(crate) inflated: Vec<u8>,
     pub(crate) tables: Tables,
     pub(crate) catalog: Catalog<R>,
     pub(crate) definitions: Definitions<D>,

@@ -1,6 +1,6 @@
 //! Where does a run begin, and may it? Decided from what the server says and what the state remembers.
 
-use binlog_bridge_core::position::{FileOffset, GtidSet, Position, PositionError};
+use binlog_bridge_core::position::{FileOffset, GtidPos, GtidSet, Position, PositionError};
 use binlog_bridge_core::selection::Selection;
 use binlog_bridge_core::state::{Checkpoint, Lineage, STATE_FORMAT, State};
 
@@ -15,6 +15,8 @@ pub enum Start {
     Earliest,
     /// After the transactions of a set.
     GtidSet(GtidSet),
+    /// After a transaction of each domain of a MariaDB server.
+    GtidPos(GtidPos),
     /// At an offset that an event begins at.
     File(FileOffset),
 }
@@ -28,15 +30,22 @@ pub enum StartError {
     /// STATEMENT or MIXED.
     #[error("the server's binlog_format is {0}, which does not log rows")]
     Format(String),
-    /// The server has no `binlog_row_metadata`.
-    #[error("the server has no binlog_row_metadata: its binlog never names columns")]
-    RowMetadata,
     /// A selected database does not exist, or the account cannot see it.
     #[error("database {0} does not exist, or the account has no right on it")]
     UnknownDatabase(String),
-    /// A GTID set was configured, but the server has none.
+    /// GTIDs were configured, but the server has none, or others.
     #[error("source.start names a GTID set, but the server's gtid_mode is not ON")]
     NoGtids,
+    /// GTIDs of the other flavour.
+    #[error(
+        "source.start names GTIDs as {named} has them, and the server is another one ({version})"
+    )]
+    OtherGtids {
+        /// MySQL or MariaDB.
+        named: &'static str,
+        /// The server's version.
+        version: String,
+    },
     /// A place was configured that the server does not have.
     #[error("source.start names a place that the server does not have: {0}")]
     FutureStart(String),
@@ -146,13 +155,16 @@ pub fn check_server(survey: &Survey, selection: &Selection) -> Result<(), StartE
     if !is(&survey.binlog_format, "ROW") {
         return Err(StartError::Format(survey.binlog_format.clone()));
     }
-    match &survey.binlog_row_metadata {
-        None => return Err(StartError::RowMetadata),
-        Some(metadata) if !is(metadata, "FULL") => tracing::warn!(
+    match survey.binlog_row_metadata.as_deref() {
+        Some(metadata) if is(metadata, "FULL") => {}
+        Some(metadata) => tracing::warn!(
             binlog_row_metadata = metadata,
-            "the binlog does not name columns: definitions are read from the server, and a statement that changes a table before its rows are read, and is not understood, ends the task; run SET PERSIST binlog_row_metadata=FULL"
+            "the binlog does not name columns: definitions are read from the server, and a statement that changes a table before its rows are read, and is not understood, ends the task; run SET PERSIST binlog_row_metadata=FULL (MariaDB: SET GLOBAL, and in its configuration)"
         ),
-        Some(_) => {}
+        None => tracing::warn!(
+            version = survey.version,
+            "the binlog of this server never names columns: definitions are read from the server, and a statement that changes a table before its rows are read, and is not understood, ends the task"
+        ),
     }
     let exists = |name: &str| survey.databases.iter().any(|database| database == name);
     match selection.database_names().find(|name| !exists(name)) {
@@ -170,20 +182,32 @@ pub fn first_position(start: &Start, survey: &Survey) -> Result<Position, StartE
         file: survey.first_file.clone(),
         offset: FIRST_EVENT,
     };
-    match (start, survey.gtid_on) {
-        (Start::Latest, true) => Ok(Position::Gtid {
+    let other = |named| StartError::OtherGtids {
+        named,
+        version: survey.version.clone(),
+    };
+    let current = || survey.current.clone();
+    match (start, &survey.mariadb, survey.gtid_on) {
+        (Start::Latest, Some(places), _) => Ok(Position::Mariadb {
+            gtid_pos: places.current.clone(),
+            at: current(),
+        }),
+        (Start::Latest, None, true) => Ok(Position::Gtid {
             gtid_set: survey.gtid_executed.parse()?,
-            at: survey.current.clone(),
+            at: current(),
         }),
-        (Start::Latest, false) => Ok(Position::File {
-            at: survey.current.clone(),
+        (Start::Latest, None, false) => Ok(Position::File { at: current() }),
+        (Start::Earliest, Some(places), _) => Ok(Position::Mariadb {
+            gtid_pos: places.first.clone(),
+            at: oldest,
         }),
-        (Start::Earliest, true) => Ok(Position::Gtid {
+        (Start::Earliest, None, true) => Ok(Position::Gtid {
             gtid_set: survey.gtid_purged.parse()?,
             at: oldest,
         }),
-        (Start::Earliest, false) => Ok(Position::File { at: oldest }),
-        (Start::GtidSet(set), true) => {
+        (Start::Earliest, None, false) => Ok(Position::File { at: oldest }),
+        (Start::GtidSet(_), Some(_), _) => Err(other("MySQL")),
+        (Start::GtidSet(set), None, true) => {
             let unknown = set.subtract(&survey.gtid_executed.parse()?);
             if !unknown.is_empty() {
                 return Err(StartError::FutureStart(unknown.to_string()));
@@ -194,8 +218,19 @@ pub fn first_position(start: &Start, survey: &Survey) -> Result<Position, StartE
             };
             check_not_purged(&position, survey).map(|()| position)
         }
-        (Start::GtidSet(_), false) => Err(StartError::NoGtids),
-        (Start::File(at), _) => {
+        (Start::GtidSet(_), None, false) => Err(StartError::NoGtids),
+        (Start::GtidPos(pos), Some(places), _) => {
+            let unknown = pos.unknown_to(&places.state);
+            if !unknown.is_empty() {
+                return Err(StartError::FutureStart(unknown.to_string()));
+            }
+            Ok(Position::Mariadb {
+                gtid_pos: pos.clone(),
+                at: oldest,
+            })
+        }
+        (Start::GtidPos(_), None, _) => Err(other("MariaDB")),
+        (Start::File(at), _, _) => {
             let is_there = |(name, size): &(String, u64)| *name == at.file && at.offset <= *size;
             if !survey.files.iter().any(is_there) {
                 return Err(StartError::FutureStart(at.to_string()));
@@ -215,16 +250,18 @@ pub(crate) const FIRST_EVENT: u64 = 4;
 pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), StartError> {
     let recorded = &checkpoint.lineage.server_uuid;
     let position = &checkpoint.position;
-    match position.gtid_set() {
-        None if *recorded != survey.server_uuid => Err(StartError::OtherServer {
-            recorded: recorded.clone(),
-            found: survey.server_uuid.clone(),
-        }),
-        Some(_) if !survey.gtid_on => Err(StartError::GtidMode {
+    let other = || StartError::OtherServer {
+        recorded: recorded.clone(),
+        found: survey.server_uuid.clone(),
+    };
+    match (position, &survey.mariadb) {
+        (Position::File { .. }, _) if *recorded != survey.server_uuid => Err(other()),
+        (Position::Gtid { .. }, Some(_)) | (Position::Mariadb { .. }, None) => Err(other()),
+        (Position::Gtid { .. }, None) if !survey.gtid_on => Err(StartError::GtidMode {
             recorded: "with GTIDs",
             found: "not ON",
         }),
-        None | Some(_) => {
+        (Position::File { .. } | Position::Gtid { .. } | Position::Mariadb { .. }, _) => {
             check_history(position, &checkpoint.lineage.first_file, survey)?;
             check_not_purged(position, survey)
         }
@@ -240,18 +277,17 @@ pub(crate) fn check_history(
     first_file: &str,
     survey: &Survey,
 ) -> Result<(), StartError> {
-    match position.gtid_set() {
-        None => check_file(position, first_file, survey),
-        Some(published) => {
-            let lost = lost(published, position.at(), survey)?;
-            if lost.is_empty() {
-                Ok(())
-            } else {
-                Err(StartError::LostTransactions {
-                    lost: lost.to_string(),
-                })
-            }
+    let lost = match (position, &survey.mariadb) {
+        (Position::File { .. }, _) => return check_file(position, first_file, survey),
+        (Position::Gtid { gtid_set, at }, _) => lost(gtid_set, at, survey)?.to_string(),
+        (Position::Mariadb { gtid_pos, .. }, places) => {
+            let state = places.as_ref().map(|places| places.state.as_slice());
+            gtid_pos.unknown_to(state.unwrap_or_default()).to_string()
         }
+    };
+    match lost.is_empty() {
+        true => Ok(()),
+        false => Err(StartError::LostTransactions { lost }),
     }
 }
 
@@ -309,6 +345,15 @@ fn check_not_purged(position: &Position, survey: &Survey) -> Result<(), StartErr
                 Some(missing.to_string())
             }
         }
+        // Numbers of a domain need not grow: where the file is there, the server itself finds out when the dump is opened.
+        Position::Mariadb { gtid_pos, at } => {
+            let is_there = survey.files.iter().any(|(file, _)| *file == at.file);
+            let places = survey.mariadb.as_ref().filter(|_| !is_there);
+            let purged = places.map(|places| gtid_pos.before(&places.first));
+            purged
+                .filter(|purged| !purged.is_empty())
+                .map(|purged| purged.to_string())
+        }
         Position::File { at } => {
             let oldest = FileOffset {
                 file: survey.first_file.clone(),
@@ -365,7 +410,7 @@ pub fn resume(
         skip_rows: 0,
         split: None,
         lineage: Lineage {
-            passes_over: matches!(start, Start::GtidSet(_)),
+            passes_over: matches!(start, Start::GtidSet(_) | Start::GtidPos(_)),
             ..lineage(survey)
         },
         selection: selection.fingerprint(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use binlog_bridge::source::{Description, SourceError, Survey};
-use binlog_bridge_core::position::{FileOffset, Gtid, GtidSet, GtidSource, Position, Uuid};
+use binlog_bridge_core::position::{FileOffset, GtidSet, GtidSource, MysqlGtid, Position, Uuid};
 use binlog_bridge_core::schema::{DescribedColumn, DescribedKey, DescribedTable, KeyPart, PRIMARY};
 use binlog_bridge_core::selection::TableName;
 use tokio::sync::Notify;
@@ -280,6 +280,7 @@ impl Server {
             gtid_owned: self.owned(),
             gtid_executed: set(self.committed()),
             gtid_purged: set(self.purged()),
+            mariadb: None,
             lower_case_names: false,
             first_file: files[0].name.clone(),
             files: files
@@ -443,12 +444,12 @@ pub(super) fn refusal(message: &str) -> SourceError {
 }
 
 /// The GTID of a source transaction, given its number from 0.
-pub fn gtid(number: usize) -> Gtid {
+pub fn gtid(number: usize) -> MysqlGtid {
     let source = GtidSource {
         uuid: Uuid(events::UUID),
         tag: None,
     };
-    Gtid {
+    MysqlGtid {
         source,
         sequence: u64::try_from(number).unwrap() + 1,
     }

@@ -11,7 +11,6 @@ use std::path::Path;
 use anyhow::Context;
 use binlog_bridge::source::file::BinlogFile;
 use binlog_bridge_core::decode::{Decoder, Item};
-use binlog_bridge_core::event::{EventHeader, EventType};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{DescribedTable, Dialect, Known, Tracker, may_define};
 use serde_json::{Value, json};
@@ -22,28 +21,31 @@ fn main() -> anyhow::Result<()> {
     let dialect = Dialect::of_version(&version);
     let mut tracker = Tracker::new(dialect, false);
     for file in arguments {
-        follow(Path::new(&file), dialect.is_mariadb, &mut tracker)?;
+        follow(Path::new(&file), &mut tracker)?;
     }
     Ok(())
 }
 
-fn follow(path: &Path, is_mariadb: bool, tracker: &mut Tracker) -> anyhow::Result<()> {
+fn follow(path: &Path, tracker: &mut Tracker) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut at = FileOffset {
+    let at = FileOffset {
         file: name.into_owned(),
         offset: 4,
     };
-    let mut decoder = Decoder::new(Position::File { at: at.clone() });
+    let mut decoder = Decoder::new(Position::File { at });
     for event in BinlogFile::open(path)? {
         let event = event?;
-        at.offset += u64::try_from(event.len())?;
-        if is_mariadb && !is_of_both(&event) {
+        let mut buffer = Vec::new();
+        let (_, item) = decoder.event(&event)?;
+        let statement = match &item {
+            Item::Statement(statement) => *statement,
+            Item::CompressedStatement(statement) => statement.inflate(&mut buffer, 1 << 30)?,
+            _ => continue,
+        };
+        if !may_define(&statement) {
             continue;
         }
-        let reason = match decoder.event(&event)? {
-            (_, Item::Statement(statement)) if may_define(&statement) => tracker.follow(&statement),
-            (_, _) => continue,
-        };
+        let reason = tracker.follow(&statement);
         let tables: BTreeMap<String, Value> = tracker
             .tables()
             .filter_map(|(name, known)| match known {
@@ -51,27 +53,12 @@ fn follow(path: &Path, is_mariadb: bool, tracker: &mut Tracker) -> anyhow::Resul
                 Known::Gone | Known::Unproven => None,
             })
             .collect();
-        // Of transactions MariaDB writes no places.
-        let end = if is_mariadb {
-            at.clone()
-        } else {
-            decoder.end()
-        };
+        let end = decoder.end();
         let reason = reason.err().map(|reason| reason.to_string());
         let line = json!({"end": [end.file, end.offset], "reason": reason, "tables": tables});
         writeln!(std::io::stdout(), "{line}")?;
     }
     Ok(())
-}
-
-/// True for statements, and for what is between files: MariaDB has transactions in a form of its own.
-fn is_of_both(event: &[u8]) -> bool {
-    EventHeader::of(event).is_some_and(|header| {
-        matches!(
-            header.event_type,
-            EventType::Query | EventType::FormatDescription | EventType::Rotate | EventType::Stop
-        )
-    })
 }
 
 fn shown(table: &DescribedTable) -> Value {

@@ -129,9 +129,36 @@ impl EventHeader {
     }
 }
 
-/// Kinds of events. Closed: a number that is not known is an error unless the server marks it ignorable.
+/// What a rows event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of the server's own list")]
+pub enum RowsKind {
+    /// INSERT: each row has an after image.
+    Write,
+    /// UPDATE: each row has a before and an after image.
+    Update,
+    /// DELETE: each row has a before image.
+    Delete,
+}
+
+/// Which rows event it is: the servers have a number for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowsFormat {
+    /// What happened to the rows.
+    pub kind: RowsKind,
+    /// Version 2 (since MySQL 5.6.6), which has room for extra data.
+    pub has_extra: bool,
+    /// The images are compressed (MariaDB, `log_bin_compress`).
+    pub is_compressed: bool,
+    /// After images may hold changes of JSON documents instead of the documents (`binlog_row_value_options=PARTIAL_JSON`).
+    pub has_changes: bool,
+}
+
+/// Kinds of events. Closed: a number that is not known is an error unless the server marks it ignorable.
+///
+/// Numbers: MySQL source, `libs/mysql/binlog/event/binlog_event.h` (`Log_event_type`); from 160 on MariaDB source,
+/// `sql/log_event.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the servers' own lists")]
 pub enum EventType {
     Query,
     Stop,
@@ -146,20 +173,24 @@ pub enum EventType {
     BeginLoadQuery,
     ExecuteLoadQuery,
     TableMap,
-    WriteRows,
-    UpdateRows,
-    DeleteRows,
+    Rows(RowsFormat),
     Incident,
     Heartbeat,
     RowsQuery,
     Gtid,
     AnonymousGtid,
+    TaggedGtid,
     PreviousGtids,
     TransactionContext,
     ViewChange,
     XaPrepare,
-    PartialUpdateRows,
     TransactionPayload,
+    AnnotateRows,
+    BinlogCheckpoint,
+    MariadbGtid,
+    GtidList,
+    StartEncryption,
+    CompressedQuery,
     /// Marked by the server as one that may be skipped.
     Ignorable(u8),
     /// Not known here.
@@ -183,21 +214,50 @@ impl EventType {
             18 => Self::ExecuteLoadQuery,
             19 => Self::TableMap,
             26 => Self::Incident,
-            27 => Self::Heartbeat,
+            27 | 41 => Self::Heartbeat,
             29 => Self::RowsQuery,
-            30 => Self::WriteRows,
-            31 => Self::UpdateRows,
-            32 => Self::DeleteRows,
             33 => Self::Gtid,
             34 => Self::AnonymousGtid,
             35 => Self::PreviousGtids,
             36 => Self::TransactionContext,
             37 => Self::ViewChange,
             38 => Self::XaPrepare,
-            39 => Self::PartialUpdateRows,
             40 => Self::TransactionPayload,
-            other if ignorable => Self::Ignorable(other),
-            other => Self::Unknown(other),
+            42 => Self::TaggedGtid,
+            160 => Self::AnnotateRows,
+            161 => Self::BinlogCheckpoint,
+            162 => Self::MariadbGtid,
+            163 => Self::GtidList,
+            164 => Self::StartEncryption,
+            165 => Self::CompressedQuery,
+            other => match (RowsFormat::from_number(other), ignorable) {
+                (Some(format), _) => Self::Rows(format),
+                (None, true) => Self::Ignorable(other),
+                (None, false) => Self::Unknown(other),
+            },
         }
+    }
+}
+
+impl RowsFormat {
+    fn from_number(number: u8) -> Option<Self> {
+        let (first, has_extra, is_compressed) = match number {
+            23..=25 => (23, false, false),
+            30..=32 => (30, true, false),
+            39 => (38, true, false),
+            166..=168 => (166, false, true),
+            169..=171 => (169, true, true),
+            _ => return None,
+        };
+        Some(Self {
+            kind: match number - first {
+                0 => RowsKind::Write,
+                1 => RowsKind::Update,
+                _ => RowsKind::Delete,
+            },
+            has_extra,
+            is_compressed,
+            has_changes: number == 39,
+        })
     }
 }

@@ -149,7 +149,11 @@ pub(crate) fn rotate(file: &str, offset: u64) -> Vec<u8> {
 }
 
 pub(crate) fn format_description(created: u32, checksum: bool) -> Vec<u8> {
-    let mut version = b"8.0.31".to_vec();
+    format_description_of("8.0.31", created, checksum)
+}
+
+pub(crate) fn format_description_of(version: &str, created: u32, checksum: bool) -> Vec<u8> {
+    let mut version = version.as_bytes().to_vec();
     version.resize(50, 0);
     let lengths = [13; 41];
     [

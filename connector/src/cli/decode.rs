@@ -111,6 +111,8 @@ struct Printer {
     schemas: Vec<Schema>,
 }
 
+/// The protocol's own limit for an event.
+const INFLATED_BYTES_MAX: usize = 1 << 30;
 /// Stands for the task in the names of schemas.
 const TASK: &str = "decode";
 
@@ -159,7 +161,19 @@ impl Printer {
                 }
             }
             Item::Rows(event) => self.rows(&header, &event)?,
+            Item::CompressedRows(event) => {
+                let mut buffer = Vec::new();
+                let inflated = event.inflate(&mut buffer, INFLATED_BYTES_MAX);
+                let event = inflated.map_err(|kind| self.decoder.failed(kind))?;
+                self.rows(&header, &event)?;
+            }
             Item::Statement(statement) => self.statement(&header, &statement)?,
+            Item::CompressedStatement(statement) => {
+                let mut buffer = Vec::new();
+                let inflated = statement.inflate(&mut buffer, INFLATED_BYTES_MAX);
+                let statement = inflated.map_err(|kind| self.decoder.failed(kind))?;
+                self.statement(&header, &statement)?;
+            }
             Item::End(_) => self.end()?,
             Item::NewFile => self.tables.new_file(),
             Item::Begin | Item::Nothing => {}

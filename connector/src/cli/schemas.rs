@@ -4,7 +4,7 @@ use binlog_bridge_core::avro::{
     HEARTBEATS_KEY, HEARTBEATS_VALUE, SCHEMA_CHANGES_KEY, SCHEMA_CHANGES_VALUE, SchemaNames,
     TRANSACTIONS_KEY, TRANSACTIONS_VALUE, TopicNames, key_schema, value_schema,
 };
-use binlog_bridge_core::schema::{DefinitionError, TableDefinition};
+use binlog_bridge_core::schema::{DefinitionError, Dialect, TableDefinition};
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::value::ColumnType;
 use serde_json::{Value, json};
@@ -78,8 +78,10 @@ async fn tables(config: &Config, names: &TopicNames, widened: &[String]) -> Resu
         let Some(description) = dump.describe(&table).await.map_err(failed)? else {
             continue;
         };
-        let definition = TableDefinition::of_description(table.clone(), &description.table)
-            .map_err(|error| failed(CatalogError::from(error)))?;
+        let dialect = Dialect::of_version(&survey.version);
+        let definition =
+            TableDefinition::of_description(table.clone(), &description.table, dialect)
+                .map_err(|error| failed(CatalogError::from(error)))?;
         let topic = topics.topic_of(names, &table, 0);
         let topic = topic.ok_or_else(|| {
             Failure::other(format!(

@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use binlog_bridge_core::position::FileOffset;
+use binlog_bridge_core::position::{FileOffset, GtidPos};
 use binlog_bridge_core::selection::{Pattern, Selection, TableName, TablePattern};
 
 use self::columns::columns;
 use self::events::{heartbeat_interval, keys};
-use self::raw::{RawClientValue, RawConfig, RawStart, RawStartWord, RawTlsMode};
+use self::raw::{RawClientValue, RawConfig, RawStart, RawStartGtidSet, RawStartWord, RawTlsMode};
 use crate::catalog::TableRules;
 use crate::pipeline::Limits;
 use crate::registry::RegistrySettings;
@@ -317,11 +317,15 @@ fn start(raw: &RawStart) -> Result<Start, ConfigError> {
     match raw {
         RawStart::Word(RawStartWord::Latest) => Ok(Start::Latest),
         RawStart::Word(RawStartWord::Earliest) => Ok(Start::Earliest),
-        RawStart::GtidSet(set) => set
-            .gtid_set
-            .parse()
-            .map(Start::GtidSet)
-            .map_err(|error| wrong("source.start.gtid_set", error.to_string())),
+        RawStart::GtidSet(RawStartGtidSet { gtid_set: text }) => {
+            // What is no place of MariaDB is to be a set of MySQL.
+            if let Some(pos) = text.parse().ok().filter(|pos: &GtidPos| !pos.is_empty()) {
+                return Ok(Start::GtidPos(pos));
+            }
+            text.parse()
+                .map(Start::GtidSet)
+                .map_err(|error| wrong("source.start.gtid_set", error.to_string()))
+        }
         RawStart::File(at) => Ok(Start::File(FileOffset {
             file: at.file.clone(),
             offset: at.offset.max(4),

@@ -147,7 +147,7 @@ pub enum RawStartWord {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawStartGtidSet {
-    /// All transactions before the place, as the server writes sets.
+    /// All transactions before the place, as the server writes sets; on MariaDB the last one of each domain.
     pub gtid_set: String,
 }
 

@@ -106,9 +106,10 @@ fn start(error: &StartError) -> &'static str {
     match error {
         StartError::NoBinlog => "binlog-off",
         StartError::Format(_) => "binlog-format",
-        StartError::RowMetadata => "row-metadata-missing",
         StartError::UnknownDatabase(_) => "database-unknown",
-        StartError::NoGtids | StartError::FutureStart(_) => "start-unknown",
+        StartError::NoGtids | StartError::OtherGtids { .. } | StartError::FutureStart(_) => {
+            "start-unknown"
+        }
         StartError::BegunAnew { .. } => "binlog-begun-anew",
         StartError::OtherHistory { .. } => "binlog-of-another-history",
         StartError::AfterTheEnd { .. } => "position-after-the-end",

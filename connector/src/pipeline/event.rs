@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use binlog_bridge_core::decode::{
-    DecodeError, DecodeErrorKind, Ending, Item, RowsEvent, Statement, TableMapEvent,
+    CompressedRows, DecodeError, DecodeErrorKind, Ending, Item, RowsEvent, Statement, TableMapEvent,
 };
 use binlog_bridge_core::encode::{RowsSource, TablePlan};
 use binlog_bridge_core::event::EventHeader;
@@ -21,6 +21,8 @@ use crate::registry::Registry;
 use crate::sink::log::Log;
 use crate::source::Dump;
 
+/// Memory that is kept for rows that are compressed one by one.
+const INFLATED_KEEP_BYTES_MAX: usize = 64 * 1024;
 /// Helper tables that are remembered; beyond, it is said again that they are not published.
 const HELPERS_MAX: usize = 1000;
 
@@ -33,7 +35,14 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         match item {
             Item::TableMap(event) => self.table_map(&event).await,
             Item::Rows(event) => self.rows(&header, &event).await,
+            Item::CompressedRows(event) => self.compressed_rows(&header, &event).await,
             Item::Statement(statement) => self.statement(&header, &statement).await,
+            Item::CompressedStatement(statement) => {
+                let mut buffer = Vec::new();
+                let inflated = statement.inflate(&mut buffer, self.event_bytes_max);
+                let statement = inflated.map_err(|kind| self.decoder.failed(kind))?;
+                self.statement(&header, &statement).await
+            }
             Item::End(ending) => self.end(ending).await,
             Item::NewFile => {
                 self.tables.new_file();
@@ -41,6 +50,26 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             }
             Item::Begin | Item::Nothing => Ok(()),
         }
+    }
+
+    /// Of a table that is not selected nothing is inflated.
+    async fn compressed_rows(
+        &mut self,
+        header: &EventHeader,
+        event: &CompressedRows<'_>,
+    ) -> Result<(), Error> {
+        if self.plan(event.table_id())?.is_none() {
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.inflated);
+        let result = match event.inflate(&mut buffer, self.event_bytes_max) {
+            Ok(rows) => self.rows(header, &rows).await,
+            Err(kind) => Err(self.decoder.failed(kind).into()),
+        };
+        buffer.clear();
+        buffer.shrink_to(INFLATED_KEEP_BYTES_MAX);
+        self.inflated = buffer;
+        result
     }
 
     async fn rows(&mut self, header: &EventHeader, event: &RowsEvent<'_>) -> Result<(), Error> {

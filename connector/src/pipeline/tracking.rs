@@ -125,7 +125,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 Ok(proven.definition)
             }
             (Err(error), Some(tracked)) if is_of_later(&error) => {
-                match TableDefinition::from_described(event, tracked) {
+                match TableDefinition::from_described(event, tracked, self.definitions.dialect()) {
                     Ok(definition) => {
                         tracing::info!(%table, "its definition is what statements have made of it");
                         Ok(definition)

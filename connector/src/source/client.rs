@@ -9,13 +9,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use binlog_bridge_core::position::{FileOffset, Uuid};
+use binlog_bridge_core::position::Uuid;
 use binlog_bridge_core::selection::lower_case;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, SslOpts, Value};
 use tokio::time::timeout;
 
-use super::error::{Place, SYNTAX_ERROR, SourceError};
+use super::describe::Told;
+use super::error::{Place, SourceError};
 use crate::secret::Secret;
 
 /// Where the source server is, and how to get in.
@@ -63,7 +64,7 @@ pub enum TlsMode {
 pub struct ServerFacts {
     /// Such as `8.0.31` or `10.11.18-MariaDB-log`.
     pub version: String,
-    /// Empty on servers without one (MariaDB, MySQL 5.5).
+    /// What tells the server from others: see [`SourceClient::server_uuid`].
     pub server_uuid: String,
     /// 0 if it was never set.
     pub server_id: u32,
@@ -79,7 +80,7 @@ pub struct ServerFacts {
     pub gtid_mode: Option<String>,
     /// MySQL: those of transactions that are being executed, as a set. Else empty.
     pub gtid_owned: String,
-    /// MySQL: the whole set, in one line. MariaDB: `gtid_binlog_pos`. Else empty.
+    /// MySQL: the whole set, in one line. Else empty.
     pub gtid_executed: String,
     /// MySQL: the whole set, in one line. Else empty.
     pub gtid_purged: String,
@@ -92,35 +93,6 @@ pub struct ServerFacts {
     /// Whether transactions are compressed; none on servers without the variable.
     pub transaction_compression: Option<bool>,
 }
-
-/// Where the server's binlog ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BinlogStatus {
-    /// The file being written.
-    pub file: String,
-    /// Its length.
-    pub offset: u64,
-    /// MySQL's executed GTID set in one line; empty without GTIDs and on MariaDB.
-    pub gtid_executed: String,
-    /// The options that leave statements out of the binlog; empty without them.
-    pub filters: String,
-}
-
-impl BinlogStatus {
-    /// The same as a place.
-    pub(super) fn end(&self) -> FileOffset {
-        FileOffset {
-            file: self.file.clone(),
-            offset: self.offset,
-        }
-    }
-}
-
-/// SHOW does not mind a name that a server lacks.
-const SERVER_UUID: &str = "SHOW GLOBAL VARIABLES LIKE 'server_uuid'";
-
-/// Since 8.2, and the only name since 8.4.
-const BINARY_LOG_STATUS: &str = "SHOW BINARY LOG STATUS";
 
 /// Time limit of one query. Lists of tables can take seconds on servers with very many.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -138,7 +110,9 @@ pub struct SourceClient {
     conn: Option<Conn>,
     place: Place,
     /// How the server calls the end of its binlog.
-    status_statement: &'static str,
+    pub(super) status_statement: &'static str,
+    /// What it tells of tables.
+    pub(super) told: Told,
 }
 
 impl fmt::Debug for SourceClient {
@@ -173,6 +147,7 @@ impl SourceClient {
             conn: Some(conn),
             place,
             status_statement: "SHOW MASTER STATUS",
+            told: Told::default(),
         })
     }
 
@@ -205,15 +180,13 @@ impl SourceClient {
                 };
                 [owned_set(&set(0)), one_line(&set(1)), one_line(&set(2))]
             }
-            false => {
-                let executed = variables.remove("gtid_binlog_pos").unwrap_or_default();
-                [String::new(), executed, String::new()]
-            }
+            false => Default::default(),
         };
+        let server_uuid = identity(&variables);
         let mut take = |name: &str| variables.remove(name);
         Ok(ServerFacts {
             version: take("version").ok_or_else(|| missing("version"))?,
-            server_uuid: take("server_uuid").unwrap_or_default(),
+            server_uuid,
             server_id: number(take("server_id"), "server_id")?,
             log_bin: take("log_bin").is_some_and(|value| is_on(&value)),
             binlog_format: take("binlog_format").unwrap_or_default(),
@@ -236,85 +209,12 @@ impl SourceClient {
 
     /// SHOW does not mind names a server lacks, where SELECT would fail.
     async fn variables(&mut self) -> Result<BTreeMap<String, String>, SourceError> {
-        let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'server_id', \
+        let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'server_uid', 'server_id', \
                    'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'gtid_mode', \
-                   'gtid_binlog_pos', 'binlog_checksum', 'lower_case_table_names', \
+                   'binlog_checksum', 'lower_case_table_names', \
                    'binlog_row_value_options', 'binlog_transaction_compression')";
         let rows = self.query("read the server's variables", sql).await?;
-        let pair = |row: &Row| Some((text(row, 0)?.to_ascii_lowercase(), text(row, 1)?));
-        Ok(rows.iter().filter_map(pair).collect())
-    }
-
-    /// The binlog files the server still has, oldest first, with their sizes in bytes.
-    ///
-    /// # Errors
-    /// See [`SourceError`].
-    pub async fn binlog_files(&mut self) -> Result<Vec<(String, u64)>, SourceError> {
-        let rows = self
-            .query("list the binlog files", "SHOW BINARY LOGS")
-            .await?;
-        let file = |row: &Row| {
-            let name = text(row, 0).ok_or_else(|| missing("Log_name"))?;
-            Ok((name, number(text(row, 1), "File_size")?))
-        };
-        rows.iter().map(file).collect()
-    }
-
-    /// Where the binlog ends; `None` if the server writes none.
-    ///
-    /// # Errors
-    /// See [`SourceError`].
-    pub async fn master_status(&mut self) -> Result<Option<BinlogStatus>, SourceError> {
-        let operation = "read the end of the binlog";
-        let rows = match self.query(operation, self.status_statement).await {
-            // 8.4 has the statement under another name only. Asked once for each connection: servers count errors.
-            Err(SourceError::Server {
-                code: SYNTAX_ERROR, ..
-            }) if self.status_statement != BINARY_LOG_STATUS => {
-                self.status_statement = BINARY_LOG_STATUS;
-                self.query(operation, self.status_statement).await?
-            }
-            rows => rows?,
-        };
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let filters = [("binlog_do_db", 2), ("binlog_ignore_db", 3)].map(|(option, column)| {
-            let databases = text(row, column).unwrap_or_default();
-            match databases.is_empty() {
-                true => String::new(),
-                false => format!("{option}={databases}"),
-            }
-        });
-        Ok(Some(BinlogStatus {
-            file: text(row, 0).ok_or_else(|| missing("File"))?,
-            offset: number(text(row, 1), "Position")?,
-            gtid_executed: one_line(&text(row, 4).unwrap_or_default()),
-            filters: filters.join(" ").trim().to_owned(),
-        }))
-    }
-
-    /// The server's uuid, and where its binlog ends; `None` if it writes none.
-    ///
-    /// # Errors
-    /// See [`SourceError`].
-    pub(super) async fn end(&mut self) -> Result<(String, Option<FileOffset>), SourceError> {
-        let uuid = self.server_uuid().await?;
-        let status = self.master_status().await?;
-        Ok((uuid, status.map(|status| status.end())))
-    }
-
-    /// The server's uuid; empty on servers without one.
-    ///
-    /// # Errors
-    /// See [`SourceError`].
-    pub async fn server_uuid(&mut self) -> Result<String, SourceError> {
-        let operation = "read the server's uuid";
-        let rows = self.query(operation, SERVER_UUID).await?;
-        Ok(rows
-            .first()
-            .and_then(|row| text(row, 1))
-            .unwrap_or_default())
+        Ok(pairs(&rows))
     }
 
     /// The databases the account may see, the server's own too.
@@ -332,7 +232,9 @@ impl SourceClient {
     /// See [`SourceError`]; 1049 if there is no such database.
     pub async fn tables(&mut self, database: &str) -> Result<Vec<String>, SourceError> {
         let database = database.replace('`', "``");
-        let sql = format!("SHOW FULL TABLES FROM `{database}` WHERE Table_type = 'BASE TABLE'");
+        let sql = format!(
+            "SHOW FULL TABLES FROM `{database}` WHERE Table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+        );
         let names = self.texts("list the tables", &sql).await?;
         self.as_in_the_binlog(names).await
     }
@@ -380,7 +282,7 @@ impl SourceClient {
         self.query("run a statement", sql).await.map(|_| ())
     }
 
-    async fn texts(
+    pub(super) async fn texts(
         &mut self,
         operation: &'static str,
         sql: &str,
@@ -492,7 +394,28 @@ pub(super) fn text(row: &Row, column: usize) -> Option<String> {
     }
 }
 
-fn number<T: std::str::FromStr>(text: Option<String>, what: &str) -> Result<T, SourceError> {
+/// Names of variables in lower case, and their values.
+pub(super) fn pairs(rows: &[Row]) -> BTreeMap<String, String> {
+    let pair = |row: &Row| Some((text(row, 0)?.to_ascii_lowercase(), text(row, 1)?));
+    rows.iter().filter_map(pair).collect()
+}
+
+pub(super) fn identity(variables: &BTreeMap<String, String>) -> String {
+    let of = |name: &str| variables.get(name).filter(|value| !value.is_empty());
+    match (
+        of("server_uuid").or_else(|| of("server_uid")),
+        of("server_id"),
+    ) {
+        (Some(uuid), _) => uuid.clone(),
+        (None, Some(id)) => format!("server_id={id}"),
+        (None, None) => String::new(),
+    }
+}
+
+pub(super) fn number<T: std::str::FromStr>(
+    text: Option<String>,
+    what: &str,
+) -> Result<T, SourceError> {
     text.and_then(|text| text.parse().ok())
         .ok_or_else(|| missing(what))
 }
@@ -507,7 +430,7 @@ fn is_on(value: &str) -> bool {
     value.eq_ignore_ascii_case("ON") || value == "1"
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], "")
 }
 

@@ -28,6 +28,7 @@ impl SourceClient {
             "SET SESSION time_zone = '+00:00', sql_mode = '', sql_quote_show_create = 1, lock_wait_timeout = {LOCK_WAIT_SECONDS}"
         );
         self.execute(&set).await?;
+        self.told = self.find_what_is_told().await?;
         for (variable, value) in [
             // A primary key that the server made is a column like any other in the binlog.
             (
@@ -51,6 +52,28 @@ impl SourceClient {
             }
         }
         Ok(())
+    }
+
+    /// What `information_schema` has: no server has all of it.
+    async fn find_what_is_told(&mut self) -> Result<Told, SourceError> {
+        let has = |table: &str, column: &str| {
+            format!(
+                "SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'information_schema' \
+                 AND TABLE_NAME = '{table}' AND COLUMN_NAME = '{column}'"
+            )
+        };
+        let expressions = has("COLUMNS", "GENERATION_EXPRESSION");
+        let full_names = has(APPLICABILITY, "FULL_COLLATION_NAME");
+        let sql = format!("SELECT ({expressions}), ({full_names})");
+        let rows = self.query(OPERATION, &sql).await?;
+        let is_there = |column| {
+            let count = rows.first().and_then(|row| text(row, column));
+            count.is_some_and(|count| count != "0")
+        };
+        Ok(Told {
+            expressions: is_there(0),
+            full_names: is_there(1),
+        })
     }
 
     /// A table's definition, and where the binlog ends after it was read: no statement that would change it is between
@@ -89,7 +112,17 @@ impl SourceClient {
             let with_default = columns
                 .iter_mut()
                 .filter(|column| has_local_default(column));
-            with_default.for_each(|column| column.default = shown_default(&shown, &column.name));
+            with_default.for_each(|column| {
+                let is_quoted = column
+                    .default
+                    .as_ref()
+                    .is_some_and(|text| text.starts_with('\''));
+                let default = shown_default(&shown, &column.name);
+                column.default = match is_quoted {
+                    true => default.map(|text| format!("'{text}'")),
+                    false => default,
+                };
+            });
         }
         let keys = self.keys(table).await?;
         let collation = self.collation(table).await?;
@@ -108,10 +141,14 @@ impl SourceClient {
     }
 
     async fn columns(&mut self, table: &TableName) -> Result<Vec<DescribedColumn>, SourceError> {
+        let expression = match self.told.expressions {
+            true => "GENERATION_EXPRESSION",
+            false => "NULL",
+        };
+        let collation = self.told.collation_number("c.COLLATION_NAME");
         let sql = format!(
-            "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, GENERATION_EXPRESSION, \
-             (SELECT ID FROM information_schema.COLLATIONS l WHERE l.COLLATION_NAME = c.COLLATION_NAME), \
-             {NAMES} \
+            "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, {expression}, \
+             {collation}, {NAMES} \
              FROM information_schema.COLUMNS c WHERE {} ORDER BY ORDINAL_POSITION",
             of_table(table)
         );
@@ -158,8 +195,8 @@ impl SourceClient {
     /// The table's default collation.
     async fn collation(&mut self, table: &TableName) -> Result<Option<u64>, SourceError> {
         let sql = format!(
-            "SELECT (SELECT ID FROM information_schema.COLLATIONS l WHERE l.COLLATION_NAME = t.TABLE_COLLATION), \
-             {NAMES} FROM information_schema.TABLES t WHERE {}",
+            "SELECT {}, {NAMES} FROM information_schema.TABLES t WHERE {}",
+            self.told.collation_number("t.TABLE_COLLATION"),
             of_table(table)
         );
         let rows = self.query(OPERATION, &sql).await?;
@@ -169,6 +206,29 @@ impl SourceClient {
 }
 
 const OPERATION: &str = "read a table's definition";
+
+/// What `information_schema` of a server has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    /// Expressions of generated columns: since MySQL 5.7.6 and MariaDB 10.2.5.
+    expressions: bool,
+    /// Collations that are of several character sets, with a name for each: since MariaDB 10.10.
+    full_names: bool,
+}
+
+/// Where MariaDB has a number for each character set that a collation is of.
+const APPLICABILITY: &str = "COLLATION_CHARACTER_SET_APPLICABILITY";
+
+impl Told {
+    /// A subquery for the number of the collation of a name.
+    fn collation_number(self, name: &str) -> String {
+        let (table, column) = match self.full_names {
+            true => (APPLICABILITY, "FULL_COLLATION_NAME"),
+            false => ("COLLATIONS", "COLLATION_NAME"),
+        };
+        format!("(SELECT MIN(ID) FROM information_schema.{table} l WHERE l.{column} = {name})")
+    }
+}
 
 /// A table's two names as the binlog has them: with `lower_case_table_names=2` `information_schema` has them as they were typed.
 const NAMES: &str = "IF(@@lower_case_table_names = 2, LOWER(TABLE_SCHEMA), TABLE_SCHEMA), \
@@ -198,7 +258,12 @@ fn is_of(table: &TableName, row: &Row, database: usize) -> bool {
 /// True for a literal default of a TIMESTAMP: `information_schema` has it in the time zone of whoever made the table,
 /// which nobody knows. `SHOW CREATE TABLE` has it in that of the session.
 fn has_local_default(column: &DescribedColumn) -> bool {
-    let is_literal = column.default.is_some() && !column.extra.contains("DEFAULT_GENERATED");
+    let is_function = |text: &String| text.to_ascii_lowercase().starts_with("current_timestamp");
+    let is_literal = column
+        .default
+        .as_ref()
+        .is_some_and(|text| !is_function(text))
+        && !column.extra.contains("DEFAULT_GENERATED");
     column.sql_type.starts_with("timestamp") && is_literal
 }
 
@@ -212,6 +277,6 @@ fn shown_default(shown: &str, column: &str) -> Option<String> {
 }
 
 /// The inside of a text in single quotes.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\'', "''")
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use binlog_bridge_core::event::EventBlock;
-use binlog_bridge_core::position::{FileOffset, Position};
+use binlog_bridge_core::position::{FileOffset, GtidPos, MariadbGtid, Position};
 use binlog_bridge_core::schema::DescribedTable;
 use binlog_bridge_core::selection::TableName;
 
@@ -76,12 +76,23 @@ pub struct Description {
     pub end: FileOffset,
 }
 
+/// Places in the binlog of a MariaDB server, by GTIDs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MariadbPlaces {
+    /// The beginning of its oldest binlog file.
+    pub first: GtidPos,
+    /// The end of its binlog.
+    pub current: GtidPos,
+    /// The last transaction of each server in each domain, its binlog of before included (`gtid_binlog_state`).
+    pub state: Vec<MariadbGtid>,
+}
+
 /// A server's identity and settings, as far as a stream depends on them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// The server's version.
     pub version: String,
-    /// Its uuid.
+    /// Its uuid; of servers without one, what tells it from others.
     pub server_uuid: String,
     /// True if it writes a binlog.
     pub log_bin: bool,
@@ -99,6 +110,8 @@ pub struct Survey {
     pub gtid_executed: String,
     /// Those of them whose binlog is gone.
     pub gtid_purged: String,
+    /// MariaDB's places by GTIDs, which it has always.
+    pub mariadb: Option<MariadbPlaces>,
     /// True if it writes all names in lower case into its binlog (`lower_case_table_names` 1 and 2).
     pub lower_case_names: bool,
     /// The options that leave statements out of its binlog (`binlog_do_db`, `binlog_ignore_db`); empty without them.

@@ -6,6 +6,7 @@ mod dump;
 pub mod error;
 pub mod file;
 pub mod mysql;
+pub mod places;
 
-pub use dump::{Description, Dump, Survey, check_uuid};
+pub use dump::{Description, Dump, MariadbPlaces, Survey, check_uuid};
 pub use error::SourceError;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use binlog_bridge_core::event::{EventBlock, Part};
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
+use binlog_bridge_core::schema::Dialect;
 use binlog_bridge_core::selection::TableName;
 use futures_util::{FutureExt, StreamExt};
 use mysql_async::binlog::EventType;
@@ -218,6 +219,18 @@ fn trailer(event: &Event) -> ([u8; 5], usize) {
     (bytes, length)
 }
 
+/// The binlog files that the server has, whether it lists them to the account or not.
+async fn binlog_files(client: &mut SourceClient) -> Result<Vec<(String, u64)>, SourceError> {
+    match client.binlog_files().await {
+        // A right that the account lacks on any server is told by the next question.
+        Err(SourceError::AccessDenied { .. }) => match client.master_status().await? {
+            Some(status) => client.binlog_files_up_to(&status.end()).await,
+            None => Ok(Vec::new()),
+        },
+        files => files,
+    }
+}
+
 impl Dump for MysqlDump {
     async fn survey(&mut self) -> Result<Survey, SourceError> {
         let mut client = SourceClient::connect(&self.settings.source).await?;
@@ -240,7 +253,7 @@ impl Dump for MysqlDump {
             ..Survey::default()
         };
         if survey.log_bin {
-            survey.files = client.binlog_files().await?;
+            survey.files = binlog_files(&mut client).await?;
             survey.first_file = survey
                 .files
                 .first()
@@ -249,6 +262,11 @@ impl Dump for MysqlDump {
             // File, offset and GTID set of one answer belong together.
             if let Some(status) = client.master_status().await? {
                 survey.current = status.end();
+                if Dialect::of_version(&survey.version).is_mariadb {
+                    let (first, current) = (&survey.first_file, &survey.current);
+                    let places = client.mariadb_places(first, current).await?;
+                    survey.mariadb = Some(places);
+                }
                 survey.binlog_filters.clone_from(&status.filters);
                 if survey.gtid_on {
                     survey.gtid_executed = status.gtid_executed;
@@ -314,20 +332,19 @@ impl Dump for MysqlDump {
         let Some(mut conn) = client.into_conn() else {
             return Err(self.place.unreachable("the connection was lost at once"));
         };
-        let nanoseconds = self.settings.heartbeat_interval.as_nanos();
-        let heartbeat = format!(
-            "SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}"
-        );
+        let session = session(self.settings.heartbeat_interval, position);
         let file = position.at().file.as_bytes();
         let request = BinlogStreamRequest::new(self.settings.server_id);
         let request = match position {
             Position::Gtid { gtid_set, .. } => request
                 .with_gtid()
                 .with_gtid_set(sids(gtid_set, &self.place)?),
+            // The session says from where.
+            Position::Mariadb { .. } => request,
             Position::File { at } => request.with_filename(file).with_pos(at.offset),
         };
         let opening = async {
-            conn.query_drop(heartbeat).await?;
+            conn.query_drop(session).await?;
             conn.get_binlog_stream(request).await
         };
         let limit = self.settings.silence_timeout;
@@ -380,6 +397,25 @@ impl Dump for MysqlDump {
             }
         }
     }
+}
+
+/// What the server is told before a dump: how often to send a heartbeat, and if it is a MariaDB server, that we know its
+/// GTIDs, and by which we name the place. (MariaDB source, `sql/sql_repl.cc`; another server has no use for the variables.)
+fn session(heartbeat_interval: Duration, position: &Position) -> String {
+    /// MARIA_SLAVE_CAPABILITY_MINE
+    const CAPABILITY: u8 = 4;
+    let nanoseconds = heartbeat_interval.as_nanos();
+    let mut session = format!(
+        "SET @master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}, \
+         @mariadb_slave_capability = {CAPABILITY}"
+    );
+    if let Position::Mariadb { gtid_pos, .. } = position {
+        // Strict: a transaction that the server does not have is an error, and nothing near it will do.
+        session += &format!(
+            ", @slave_connect_state = '{gtid_pos}', @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0"
+        );
+    }
+    session
 }
 
 /// A GTID set for the client library, whose intervals end one past their last number.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use binlog_bridge_core::avro::TopicNames;
 use binlog_bridge_core::decode::{DeadTransaction, Decoder, Joiner};
 use binlog_bridge_core::encode::{Batch, Encoder, TopicPartition, TransactionsTopic};
-use binlog_bridge_core::schema::{Tables, Tracker};
+use binlog_bridge_core::schema::{Dialect, Tables, Tracker};
 use binlog_bridge_core::selection::Selection;
 use binlog_bridge_core::state::{self, Checkpoint, Split, State};
 use tokio::time::Instant;
@@ -318,6 +318,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
             server: Server {
                 uuid: server_uuid,
                 binlog_filters: survey.binlog_filters.clone(),
+                dialect: Dialect::of_version(&survey.version),
                 folds_names: survey.lower_case_names,
             },
         })
@@ -427,6 +428,8 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             decoder: decoder.without(self.dead),
             resumed: self.checkpoint.split.clone(),
             joiner: Joiner::new(event_bytes_max),
+            event_bytes_max,
+            inflated: Vec::new(),
             encoder: (encoder.with_tombstones(run.task.tombstones))
                 .resume(published_part(&self.checkpoint, &self.selection)),
             tables: Tables::new(self.selection),

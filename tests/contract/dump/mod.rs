@@ -8,7 +8,7 @@ mod wire;
 
 use binlog_bridge::source::{Dump, SourceError, Survey};
 use binlog_bridge_core::decode::{Decoder, Ending, Item};
-use binlog_bridge_core::position::{FileOffset, Gtid, GtidSet, Position};
+use binlog_bridge_core::position::{FileOffset, Gtid, GtidSet, MysqlGtid, Position};
 use binlog_bridge_core::selection::TableName;
 use tokio::time::timeout;
 
@@ -104,7 +104,7 @@ fn groups_between(marks: &[Mark]) -> Vec<Group> {
             assert!(intervals.len() == 1 && intervals[0].first == intervals[0].last);
             let (source, sequence) = (source.clone(), intervals[0].first);
             groups.push(Group {
-                gtid: Gtid { source, sequence },
+                gtid: Gtid::Mysql(MysqlGtid { source, sequence }),
                 end: pair[1].at.clone(),
             });
         }
@@ -151,7 +151,9 @@ fn groups(events: &[WireEvent], from: &Position) -> (Vec<Group>, FileOffset) {
             }
             Item::End(ending) => panic!("{ending:?}"),
             Item::TableMap(_) | Item::Rows(_) => assert!(has_begun),
-            Item::Statement(_) => panic!("not executed"),
+            Item::Statement(_) | Item::CompressedStatement(_) | Item::CompressedRows(_) => {
+                panic!("not executed")
+            }
             Item::NewFile | Item::Nothing => {}
         }
     }

@@ -7,7 +7,9 @@ use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
 use binlog_bridge_core::avro::{SchemaNames, value_schema};
-use binlog_bridge_core::decode::{Decoder, Item, Joined, Joiner, RowsEvent, TableMapEvent};
+use binlog_bridge_core::decode::{
+    Decoder, Item, Joined, Joiner, RowsEvent, Statement, TableMapEvent,
+};
 use binlog_bridge_core::encode::{
     Batch, Destination, Encoder, RowsSource, TablePlan, TopicPartition, TransactionsTopic,
 };
@@ -144,10 +146,20 @@ impl Stream {
         match item {
             Item::TableMap(event) => self.table_map(&event),
             Item::Rows(event) => self.rows(&header, &event),
-            Item::Statement(statement) => {
-                let _ = effect(&statement, self.tables.selection());
-                self.tables.end_versions();
-                true
+            Item::CompressedRows(event) => {
+                let mut buffer = Vec::new();
+                match event.inflate(&mut buffer, EVENT_BYTES_MAX) {
+                    Ok(event) => self.rows(&header, &event),
+                    Err(_) => false,
+                }
+            }
+            Item::Statement(statement) => self.statement(&statement),
+            Item::CompressedStatement(statement) => {
+                let mut buffer = Vec::new();
+                match statement.inflate(&mut buffer, EVENT_BYTES_MAX) {
+                    Ok(statement) => self.statement(&statement),
+                    Err(_) => false,
+                }
             }
             Item::End(_) => {
                 self.tables.end_transaction();
@@ -159,6 +171,12 @@ impl Stream {
             }
             Item::Begin | Item::Nothing => true,
         }
+    }
+
+    fn statement(&mut self, statement: &Statement<'_>) -> bool {
+        let _ = effect(statement, self.tables.selection());
+        self.tables.end_versions();
+        true
     }
 
     fn table_map(&mut self, event: &TableMapEvent<'_>) -> bool {

@@ -6,8 +6,8 @@ use binlog_bridge_core::decode::{Decoder, Item, Pairs, Statement};
 use binlog_bridge_core::event::Part;
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
 use binlog_bridge_core::schema::{
-    DescribedColumn, DescribedKey, DescribedTable, KeyPart, Mentions, PRIMARY, TableDefinition,
-    may_define,
+    DescribedColumn, DescribedKey, DescribedTable, Dialect, KeyPart, Mentions, PRIMARY,
+    TableDefinition, may_define,
 };
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::value::{BigintUnsigned, InvalidText, KeyDates, Tinyint1, TypeOptions};
@@ -68,6 +68,11 @@ pub fn events(mut data: &[u8]) -> usize {
 pub fn table_maps(mut data: &[u8]) -> usize {
     let body = [&TABLE_ID[..], chunk(&mut data)].concat();
     let bytes = event(TABLE_MAP, &body);
+    let dialect = Dialect::of_version(
+        ["8.0.31", "5.7.22", "11.8.6-MariaDB"]
+            .get(data.len() % 3)
+            .unwrap(),
+    );
     let described = described(data);
     let at = FileOffset::default();
     let mut decoder = Decoder::new(Position::File { at });
@@ -80,10 +85,10 @@ pub fn table_maps(mut data: &[u8]) -> usize {
     let mut count = 0;
     let _ = map.packing();
     let named = TableDefinition::from_table_map(&map);
-    let from_server = TableDefinition::from_described(&map, &described);
+    let from_server = TableDefinition::from_described(&map, &described, dialect);
     for definition in named.into_iter().chain(from_server) {
         count += 1;
-        let definition = definition.declared(&map, &described);
+        let definition = definition.declared(&map, &described, dialect);
         let names = SchemaNames::new("task", &definition.name);
         // Names that clash are refused elsewhere; whatever else is made can be read.
         let schemas = [

@@ -12,8 +12,14 @@ pub(super) enum Checksum {
     Crc32,
 }
 
-/// The algorithm stands in the fifth byte from the end of a format description.
+/// The algorithm stands in the fifth byte from the end of a format description, unless the server that wrote it is older
+/// than checksums: before MySQL 5.6.1 and MariaDB 5.3.
 pub(super) fn format_checksum(body: &[u8]) -> Result<Checksum, DecodeErrorKind> {
+    const VERSION: std::ops::Range<usize> = 2..52;
+    let version = body.get(VERSION).ok_or(DecodeErrorKind::Truncated)?;
+    if !has_checksums(version) {
+        return Ok(Checksum::Off);
+    }
     let algorithm = body
         .len()
         .checked_sub(CHECKSUM_LEN + 1)
@@ -31,4 +37,28 @@ pub(super) fn checked(bytes: &[u8]) -> Option<&[u8]> {
     let (covered, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>()?;
     let body = covered.get(HEADER_LEN..)?;
     (crc32fast::hash(covered) == u32::from_le_bytes(*checksum)).then_some(body)
+}
+
+/// By the version of a server, such as `5.5.9-log`; one that cannot be read is taken for a newer one.
+fn has_checksums(version: &[u8]) -> bool {
+    let is_mariadb = is_mariadb(version);
+    let mut numbers = version
+        .split(|byte| !byte.is_ascii_digit())
+        .map(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
+    let mut next = || numbers.next().flatten();
+    match (next(), next(), next()) {
+        (Some(major), Some(minor), Some(patch)) => {
+            let first = if is_mariadb { (5, 3, 0) } else { (5, 6, 1) };
+            (major, minor, patch) >= first
+        }
+        _ => true,
+    }
+}
+
+/// What the version of each MariaDB server has.
+const MARIADB: &[u8] = b"MariaDB";
+
+/// True for the version of a MariaDB server.
+pub(super) fn is_mariadb(version: &[u8]) -> bool {
+    version.windows(MARIADB.len()).any(|part| part == MARIADB)
 }

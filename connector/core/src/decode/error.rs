@@ -57,6 +57,12 @@ pub enum DecodeErrorKind {
     /// The events of a compressed transaction are not those that it should have.
     #[error("the events of the compressed transaction before it are not whole")]
     CompressedTransaction,
+    /// Compressed rows, or a compressed statement, that cannot be inflated.
+    #[error("what is compressed in it is damaged, or compressed in a way that is not known")]
+    Compressed,
+    /// A GTID with a tag that makes no sense.
+    #[error("its GTID with a tag is damaged, or in a form that is not known")]
+    TaggedGtid,
     /// Rows without BEGIN.
     #[error("it belongs into a transaction, but none has begun")]
     RowsOutsideTransaction,

@@ -86,11 +86,8 @@ impl Joiner {
         let mut input = Input::new(bytes);
         let header = EventHeader::read(&mut input)?;
         let table_id = match header.event_type {
-            EventType::WriteRows
-            | EventType::UpdateRows
-            | EventType::DeleteRows
-            | EventType::PartialUpdateRows => Some(input.u48()?),
-            EventType::RowsQuery => {
+            EventType::Rows(_) => Some(input.u48()?),
+            EventType::RowsQuery | EventType::AnnotateRows => {
                 self.state = State::Skipping(header);
                 return Ok(Joined::Pending);
             }
@@ -117,10 +114,16 @@ impl Joiner {
             | EventType::TransactionPayload
             | EventType::Gtid
             | EventType::AnonymousGtid
+            | EventType::TaggedGtid
             | EventType::PreviousGtids
             | EventType::TransactionContext
             | EventType::ViewChange
             | EventType::XaPrepare
+            | EventType::BinlogCheckpoint
+            | EventType::MariadbGtid
+            | EventType::GtidList
+            | EventType::StartEncryption
+            | EventType::CompressedQuery
             | EventType::Ignorable(_)
             | EventType::Unknown(_) => None,
         };

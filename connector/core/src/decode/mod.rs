@@ -5,29 +5,30 @@
 //! Formats: MySQL source, `libs/mysql/binlog/event/control_events.h` and `statement_events.h`.
 
 mod checksum;
+mod compressed;
 mod error;
 mod join;
+mod numbered;
 mod payload;
 mod place;
 mod rows;
 mod statement;
 mod table_map;
 
+pub use compressed::{CompressedRows, CompressedStatement};
 pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
 pub use join::{Joined, Joiner};
 pub use payload::{Packed, packed_events};
-pub use rows::{RowsEvent, RowsKind};
+pub use rows::RowsEvent;
 pub use statement::{CharsetCollations, Pairs, Session, Statement};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
 use self::checksum::Checksum;
 use self::payload::Payload;
-use crate::event::{EventHeader, EventType, HEADER_LEN};
+pub use crate::event::RowsKind;
+use crate::event::{EventHeader, EventType, HEADER_LEN, RowsFormat};
 use crate::input::{Input, Truncated};
-use crate::position::{FileOffset, Gtid, GtidSource, Position, Uuid};
-
-/// What the version of each MariaDB server has.
-const MARIADB: &[u8] = b"MariaDB";
+use crate::position::{FileOffset, Gtid, Position};
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -38,8 +39,12 @@ pub enum Item<'a> {
     TableMap(TableMapEvent<'a>),
     /// Rows were inserted, updated or deleted.
     Rows(RowsEvent<'a>),
+    /// The same, compressed.
+    CompressedRows(CompressedRows<'a>),
     /// A statement was logged as text.
     Statement(Statement<'a>),
+    /// The same, compressed.
+    CompressedStatement(CompressedStatement<'a>),
     /// The source transaction is complete; [`Decoder::position`] is just after it.
     End(Ending),
     /// Another binlog file or another run of the server begins: table ids may be given anew.
@@ -105,6 +110,8 @@ pub struct Decoder {
     checksum: Checksum,
     /// The server that wrote the file is a MariaDB server.
     is_mariadb: bool,
+    /// The statement of the transaction at hand is only a part of an ALTER of MariaDB: it changes nothing by itself.
+    is_part_of_alter: bool,
     /// The compressed transaction whose events are being read.
     payload: Option<Payload>,
 }
@@ -124,6 +131,7 @@ impl Decoder {
             dead: Vec::new(),
             checksum: Checksum::Unknown,
             is_mariadb: false,
+            is_part_of_alter: false,
             payload: None,
         }
     }
@@ -266,7 +274,10 @@ impl Decoder {
         }
         match header.event_type {
             EventType::Gtid | EventType::AnonymousGtid => self.gtid(header, body),
+            EventType::TaggedGtid => self.tagged_gtid(header, body),
+            EventType::MariadbGtid => self.mariadb_gtid(header, body),
             EventType::Query => self.query(header, body, end),
+            EventType::CompressedQuery => self.query(header, body, end).map(compressed::statement),
             EventType::ExecuteLoadQuery => self.load_query(body),
             EventType::Xid => self
                 .inside()
@@ -277,15 +288,7 @@ impl Decoder {
             EventType::TableMap => self
                 .inside()
                 .and(TableMapEvent::read(body).map(Item::TableMap)),
-            EventType::WriteRows => self.rows(body, RowsKind::Write),
-            EventType::UpdateRows => self.rows(body, RowsKind::Update),
-            EventType::DeleteRows => self.rows(body, RowsKind::Delete),
-            EventType::PartialUpdateRows => {
-                self.inside()?;
-                let mut event = RowsEvent::read(body, RowsKind::Update)?;
-                event.has_changes = true;
-                Ok(Item::Rows(event))
-            }
+            EventType::Rows(format) => self.rows(body, format),
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),
             EventType::TransactionPayload => {
@@ -308,6 +311,10 @@ impl Decoder {
             | EventType::PreviousGtids
             | EventType::TransactionContext
             | EventType::ViewChange
+            | EventType::AnnotateRows
+            | EventType::BinlogCheckpoint
+            | EventType::GtidList
+            | EventType::StartEncryption
             | EventType::Ignorable(_) => Ok(Item::Nothing),
         }
     }
@@ -358,35 +365,13 @@ impl Decoder {
         }
     }
 
-    fn rows<'a>(&self, body: Input<'a>, kind: RowsKind) -> Result<Item<'a>, DecodeErrorKind> {
+    fn rows<'a>(&self, body: Input<'a>, format: RowsFormat) -> Result<Item<'a>, DecodeErrorKind> {
         self.inside()?;
-        RowsEvent::read(body, kind).map(Item::Rows)
-    }
-
-    fn gtid<'a>(
-        &mut self,
-        header: &EventHeader,
-        mut body: Input<'a>,
-    ) -> Result<Item<'a>, DecodeErrorKind> {
-        self.outside("GTID_LOG_EVENT")?;
-        let _flags = body.u8()?;
-        let mut uuid = [0; 16];
-        uuid.copy_from_slice(body.take(16)?);
-        let sequence = body.u64()?;
-        let source = GtidSource {
-            uuid: Uuid(uuid),
-            tag: None,
-        };
-        let transaction = Transaction {
-            gtid: (header.event_type == EventType::Gtid).then_some(Gtid { source, sequence }),
-            first: Some(self.at.clone()),
-            commit_time_us: commit_time_us(body)?
-                .unwrap_or_else(|| i64::from(header.timestamp) * 1_000_000),
-            thread_id: None,
-            is_xa: false,
-        };
-        self.begin(transaction, State::Announced);
-        Ok(Item::Begin)
+        let event = RowsEvent::read(body, format)?;
+        Ok(match format.is_compressed {
+            true => Item::CompressedRows(CompressedRows(event)),
+            false => Item::Rows(event),
+        })
     }
 
     fn query<'a>(
@@ -426,6 +411,7 @@ impl Decoder {
                 self.transaction.is_xa = true;
                 Ok(Item::Nothing)
             }
+            (State::Announced, _) if self.is_part_of_alter => self.finish(Ending::Commit, end),
             (State::Outside | State::Announced, _) => {
                 self.finish(Ending::Commit, end)?;
                 Ok(self.statement(status, database, text, true))
@@ -474,6 +460,7 @@ impl Decoder {
         end: &FileOffset,
     ) -> Result<Item<'a>, DecodeErrorKind> {
         self.state = State::Outside;
+        self.is_part_of_alter = false;
         self.position
             .advance(end.clone(), self.transaction.gtid.as_ref());
         Ok(Item::End(ending))
@@ -509,9 +496,7 @@ impl Decoder {
             return Err(DecodeErrorKind::BinlogVersion { version });
         }
         let server_version = body.take(50)?;
-        self.is_mariadb = server_version
-            .windows(MARIADB.len())
-            .any(|part| part == MARIADB);
+        self.is_mariadb = checksum::is_mariadb(server_version);
         let created = body.u32()?;
         let header_len = body.u8()?;
         if usize::from(header_len) != HEADER_LEN {
@@ -539,28 +524,6 @@ impl Decoder {
 
 /// As the server itself writes the statement that opens an XA group.
 const XA_START: &[u8] = b"XA START";
-
-/// The rest of a GTID event since 5.7 and 8.0.1: the original commit time, which is that of the
-/// immediate server unless its top bit says that another one follows. A replica writes 0 for a first server
-/// before 8.0.1, which gave none.
-fn commit_time_us(mut body: Input<'_>) -> Result<Option<i64>, Truncated> {
-    const LOGICAL_TIMESTAMPS: u8 = 2;
-    const OTHER_FOLLOWS: u64 = 1 << 55;
-    if body.is_empty() || body.u8()? != LOGICAL_TIMESTAMPS {
-        return Ok(None);
-    }
-    body.take(16)?;
-    if body.is_empty() {
-        return Ok(None);
-    }
-    let immediate = body.u56()?;
-    let original = if immediate & OTHER_FOLLOWS == 0 {
-        immediate
-    } else {
-        body.u56()?
-    };
-    Ok(i64::try_from(original).ok().filter(|micros| *micros != 0))
-}
 
 #[cfg(test)]
 mod tests;

@@ -82,6 +82,7 @@ impl Payload {
                 | EventType::Rotate
                 | EventType::Gtid
                 | EventType::AnonymousGtid
+                | EventType::TaggedGtid
         );
         header.end == 0 && !header.is_artificial() && !is_of_the_stream
     }

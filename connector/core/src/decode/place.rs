@@ -29,6 +29,12 @@ impl Decoder {
         if let Some(payload) = &self.payload {
             return payload.end.clone();
         }
+        // MariaDB 11 says no place of what is inside of a transaction: one event follows another.
+        if header.end == 0 && self.is_mariadb && self.state != State::Outside && !is_heartbeat {
+            self.at.offset = self.at.offset.saturating_add(u64::from(self.size));
+            self.size = header.size;
+            return self.end();
+        }
         if header.is_artificial() || is_heartbeat || header.end == 0 {
             return FileOffset {
                 file,

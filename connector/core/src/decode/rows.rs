@@ -1,20 +1,10 @@
 //! Rows events: which columns, and the packed images.
 //!
-//! Format: MySQL source, `libs/mysql/binlog/event/rows_event.h`, version 2 events.
+//! Format: MySQL source, `libs/mysql/binlog/event/rows_event.h`; version 1 is that of MySQL before 5.6.6 and of MariaDB.
 
 use super::error::DecodeErrorKind;
+use crate::event::{RowsFormat, RowsKind};
 use crate::input::Input;
-
-/// What a rows event did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowsKind {
-    /// INSERT: each row has an after image.
-    Write,
-    /// UPDATE: each row has a before and an after image.
-    Update,
-    /// DELETE: each row has a before image.
-    Delete,
-}
 
 /// A rows event, its images still packed.
 #[derive(Debug, Clone, Copy)]
@@ -40,29 +30,31 @@ pub struct RowsEvent<'a> {
 pub(super) const COLUMNS_MAX: u64 = 4096;
 
 impl<'a> RowsEvent<'a> {
-    pub(super) fn read(mut body: Input<'a>, kind: RowsKind) -> Result<Self, DecodeErrorKind> {
+    pub(super) fn read(mut body: Input<'a>, format: RowsFormat) -> Result<Self, DecodeErrorKind> {
         let table_id = body.u48()?;
         let _flags = body.u16()?;
-        // The length of the extra data counts its own two bytes.
-        let extra = usize::from(body.u16()?)
-            .checked_sub(2)
-            .ok_or(DecodeErrorKind::Truncated)?;
-        body.take(extra)?;
+        if format.has_extra {
+            // The length of the extra data counts its own two bytes.
+            let extra = usize::from(body.u16()?)
+                .checked_sub(2)
+                .ok_or(DecodeErrorKind::Truncated)?;
+            body.take(extra)?;
+        }
         let columns = column_count(&mut body)?;
         let bitmap = columns.div_ceil(8);
         let present = body.take(bitmap)?;
-        let present_after = match kind {
+        let present_after = match format.kind {
             RowsKind::Update => Some(body.take(bitmap)?),
             RowsKind::Write | RowsKind::Delete => None,
         };
         let images = body.rest();
         Ok(Self {
-            kind,
+            kind: format.kind,
             table_id,
             columns,
             present,
             present_after,
-            has_changes: false,
+            has_changes: format.has_changes,
             images,
         })
     }

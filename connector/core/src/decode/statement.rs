@@ -53,7 +53,7 @@ impl Statement<'_> {
     /// SELECT, is UTF-8 whatever the event says of the client: so what is not ASCII is certain only of clients of UTF-8.
     #[must_use]
     pub fn certain_text(&self) -> Option<&str> {
-        let charset = (self.session.client_collation).and_then(Charset::of_session);
+        let charset = (self.session.client_collation).and_then(Charset::of_collation);
         let is_utf8 = matches!(charset, Some(Charset::Utf8mb3 | Charset::Utf8mb4));
         // In swe7 some bytes of ASCII are other characters.
         let is_ascii = self.text.is_ascii() && charset != Some(Charset::Swe7);
@@ -76,7 +76,7 @@ pub enum Pairs {
 
 impl Pairs {
     fn of_collation(number: u64) -> Self {
-        match Charset::of_session(number) {
+        match Charset::of_collation(number) {
             Some(Charset::Sjis | Charset::Cp932) => Self::Sjis,
             Some(Charset::Gbk | Charset::Gb18030 | Charset::Big5) => Self::Wide,
             Some(_) | None => Self::None,

@@ -5,10 +5,12 @@ use super::{
     DeadTransaction, DecodeErrorKind, Decoder, Ending, Item, Joined, Joiner, RowsKind,
     TableMapEvent, Transaction,
 };
-use crate::event::{EventHeader, EventType, Part};
+use crate::event::{EventHeader, EventType, Part, RowsFormat};
 use crate::input::Input;
 use crate::position::{FileOffset, Position};
 use crate::testing::{self, FORMAT_DESCRIPTION, Random, Stream, lenenc, number};
+
+mod flavours;
 
 const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
 
@@ -42,6 +44,8 @@ fn name(item: &Item<'_>) -> String {
             format!("{:?} {} with changes", rows.kind, rows.table_id)
         }
         Item::Rows(rows) => format!("{:?} {}", rows.kind, rows.table_id),
+        Item::CompressedRows(rows) => format!("compressed {}", rows.table_id()),
+        Item::CompressedStatement(_) => "compressed".into(),
         Item::Statement(statement) => format!(
             "{} {}{}",
             String::from_utf8_lossy(statement.database),
@@ -266,12 +270,14 @@ fn a_ddl_statement_is_a_transaction_of_its_own() {
     let mut stream = Followed::new(gtid_position("U:1", 4), true);
     stream.check(GTID, &gtid(2), "begin", false);
     stream.check(QUERY, &query("DROP TABLE t"), "shop DROP TABLE t.", true);
-    stream.check(QUERY, &query("DROP TABLE u"), "shop DROP TABLE u.", true);
-    assert_eq!(stream.decoder.transaction().gtid, None);
     assert_eq!(
         stream.decoder.position().gtid_set().unwrap().to_string(),
         format!("{UUID}:1-2")
     );
+    stream.check(QUERY, &query("DROP TABLE u"), "shop DROP TABLE u.", true);
+    assert_eq!(stream.decoder.transaction().gtid, None);
+    // No set of GTIDs says that this one was read.
+    assert_eq!(stream.decoder.position().gtid_set(), None);
     // CREATE TABLE … SELECT since 8.0.21: the statement is inside of a group.
     stream.check(GTID, &gtid(3), "begin", false);
     stream.check(QUERY, &query("BEGIN"), "-", false);
@@ -598,7 +604,7 @@ fn what_belongs_into_a_transaction_is_refused_outside_of_one() {
 
 #[test]
 fn an_event_of_an_unknown_number_is_refused_unless_the_server_marks_it() {
-    for number in [0, 1, 6, 8, 20, 23, 25, 28, 42, 99, 161, 255] {
+    for number in [0, 1, 6, 8, 20, 22, 28, 43, 99, 159, 172, 255] {
         refused(&[], number, b"x", DecodeErrorKind::UnknownEvent { number });
         let mut stream = Followed::new(file_position(4), true);
         let event = stream.stream.flagged(number, 0x80, b"x");
@@ -846,7 +852,10 @@ mod large {
                     "event".into()
                 }
                 Joined::Pending => "pending".into(),
-                Joined::Skipped(header) => format!("skipped {:?}", header.event_type),
+                Joined::Skipped(header) => {
+                    let event_type = format!("{:?}", header.event_type);
+                    format!("skipped {}", event_type.split('(').next().unwrap())
+                }
             };
         }
         Ok(result)
@@ -876,7 +885,7 @@ mod large {
         let size = u32::try_from(large.len()).unwrap();
         let expected = DecodeErrorKind::TooLarge { size, limit: LIMIT };
         assert_eq!(join(&mut joiner, &large, 100, true), Err(expected));
-        let skipped = Ok("skipped WriteRows".into());
+        let skipped = Ok("skipped Rows".into());
         assert_eq!(join(&mut Joiner::new(LIMIT), &large, 100, false), skipped);
         // The text of a statement is never needed: it is not even asked about.
         let skipped = Ok("skipped RowsQuery".into());
@@ -1272,6 +1281,12 @@ mod table_map {
 
 #[test]
 fn the_columns_of_a_rows_event_are_all_present_or_the_image_is_partial() {
+    const UPDATE: RowsFormat = RowsFormat {
+        kind: RowsKind::Update,
+        has_extra: true,
+        is_compressed: false,
+        has_changes: false,
+    };
     for columns in [1, 7, 8, 9, 16, 17] {
         let bitmap = |missing: Option<usize>| {
             let mut bits = vec![0xff_u8; usize::div_ceil(columns, 8)];
@@ -1284,7 +1299,7 @@ fn the_columns_of_a_rows_event_are_all_present_or_the_image_is_partial() {
             let mut body = [number(1, 6), number(1, 2), number(2, 2), lenenc(columns)].concat();
             body.extend(bitmap(present));
             body.extend(bitmap(after));
-            super::RowsEvent::read(Input::new(&body), RowsKind::Update)
+            super::RowsEvent::read(Input::new(&body), UPDATE)
                 .unwrap()
                 .is_full()
         };
@@ -1298,9 +1313,9 @@ fn the_columns_of_a_rows_event_are_all_present_or_the_image_is_partial() {
 #[test]
 fn unknown_numbers_and_names_agree() {
     let mut stream = Stream::new(false);
-    let event = stream.flagged(163, 0x80, b"");
+    let event = stream.flagged(99, 0x80, b"");
     let header = EventHeader::read(&mut Input::new(&event)).unwrap();
-    assert_eq!(header.event_type, EventType::Ignorable(163));
+    assert_eq!(header.event_type, EventType::Ignorable(99));
     assert_eq!(
         (header.timestamp, header.server_id),
         (testing::TIME, testing::SERVER)

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::avro::{SchemaNames, TRANSACTIONS_KEY, TRANSACTIONS_VALUE, key_schema, value_schema};
 use crate::decode::{RowsEvent, RowsKind, Transaction};
-use crate::position::{FileOffset, Gtid, GtidSource, Uuid};
+use crate::position::{FileOffset, Gtid, GtidSource, MysqlGtid, Uuid};
 use crate::schema::{Column, TableDefinition};
 use crate::selection::TableName;
 use crate::testing::{Random, oracle};
@@ -138,7 +138,7 @@ fn transaction(gtid: Option<u64>) -> Transaction {
         tag: None,
     };
     Transaction {
-        gtid: gtid.map(|sequence| Gtid { source, sequence }),
+        gtid: gtid.map(|sequence| Gtid::Mysql(MysqlGtid { source, sequence })),
         first: Some(FileOffset {
             file: "binlog.000002".into(),
             offset: 157,

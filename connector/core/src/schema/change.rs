@@ -186,7 +186,7 @@ pub fn readable_text<'a>(statement: &Statement<'a>) -> Cow<'a, str> {
     if let Ok(text) = std::str::from_utf8(statement.text) {
         return Cow::Borrowed(text);
     }
-    let charset = (statement.session.client_collation).and_then(Charset::of_session);
+    let charset = (statement.session.client_collation).and_then(Charset::of_collation);
     match charset.and_then(|charset| charset.decode(statement.text).ok()) {
         Some(text) => Cow::Owned(text),
         None => String::from_utf8_lossy(statement.text),

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Dialect;
 use super::definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
 use crate::decode::{ColumnMetadata, TableMapEvent};
 use crate::selection::TableName;
@@ -87,6 +88,7 @@ impl TableDefinition {
     pub fn from_described(
         event: &TableMapEvent<'_>,
         described: &DescribedTable,
+        dialect: Dialect,
     ) -> Result<Self, DefinitionError> {
         let table = || TableName::new(event.database, event.table);
         let damaged = |kind| DefinitionError::Damaged {
@@ -106,7 +108,7 @@ impl TableDefinition {
             let Some(complete) = column.complete(&metadata) else {
                 return Err(differs(&column.name));
             };
-            columns.push(column.defined(&table(), &complete)?);
+            columns.push(column.defined(&table(), &complete, dialect)?);
         }
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let key: Option<Vec<usize>> = described.primary_key().iter().map(place).collect();
@@ -126,6 +128,7 @@ impl TableDefinition {
     pub fn of_description(
         table: TableName,
         described: &DescribedTable,
+        dialect: Dialect,
     ) -> Result<Self, DefinitionError> {
         let mut columns = Vec::with_capacity(described.columns.len());
         for column in &described.columns {
@@ -138,7 +141,7 @@ impl TableDefinition {
                 .as_ref()
                 .and_then(|metadata| column.complete(metadata))
                 .ok_or_else(differs)?;
-            columns.push(column.defined(&table, &complete)?);
+            columns.push(column.defined(&table, &complete, dialect)?);
         }
         let primary_key = described.primary_key();
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
@@ -153,8 +156,13 @@ impl TableDefinition {
 
     /// Adds what the server's description has beyond a table map with names, if it is of the same definition.
     #[must_use]
-    pub fn declared(self, event: &TableMapEvent<'_>, described: &DescribedTable) -> Self {
-        match Self::from_described(event, described) {
+    pub fn declared(
+        self,
+        event: &TableMapEvent<'_>,
+        described: &DescribedTable,
+        dialect: Dialect,
+    ) -> Self {
+        match Self::from_described(event, described, dialect) {
             Ok(declared) => {
                 let declared = declared.with_members_of(&self);
                 match declared.is_but_for_declared(&self) {
@@ -249,6 +257,7 @@ impl DescribedColumn {
         &self,
         table: &TableName,
         complete: &ColumnMetadata,
+        dialect: Dialect,
     ) -> Result<Column, DefinitionError> {
         let mut column_type =
             ColumnType::from_metadata(complete).map_err(|kind| DefinitionError::Unsupported {
@@ -263,7 +272,7 @@ impl DescribedColumn {
             name: self.name.clone(),
             column_type,
             nullable: self.nullable,
-            declared: (!self.is_unproven).then(|| self.declared()),
+            declared: (!self.is_unproven).then(|| self.declared(dialect)),
         })
     }
 
@@ -298,7 +307,7 @@ impl DescribedColumn {
     fn complete(&self, packed: &ColumnMetadata) -> Option<ColumnMetadata> {
         let collation = self.collation();
         let packing = self.packing(collation)?;
-        if packing != (packed.type_number, packed.metadata) || packed.nullable != self.nullable {
+        if !is_packed_as(packing, packed) || packed.nullable != self.nullable {
             return None;
         }
         let complete = ColumnMetadata {
@@ -423,22 +432,65 @@ impl DescribedColumn {
         matches!(family, "binary" | "varbinary") || family.ends_with("blob")
     }
 
-    fn declared(&self) -> Declared {
-        let is_expression = self.extra.contains("DEFAULT_GENERATED");
+    fn declared(&self, dialect: Dialect) -> Declared {
         // Of bytes the server shows what precedes the first zero byte; of text, question marks for what its own tables
         // cannot hold.
-        let is_shown = |text: &String| is_expression || !(self.is_binary() || text.contains('?'));
-        let default = self.default.clone().filter(is_shown);
-        let default = default.map(|text| match is_expression {
-            true => DeclaredDefault::Expression(text),
-            false => DeclaredDefault::Literal(text),
-        });
+        let is_shown = |default: &DeclaredDefault| match default {
+            DeclaredDefault::Expression(_) => true,
+            DeclaredDefault::Literal(text) => !(self.is_binary() || text.contains('?')),
+        };
+        let default = match dialect.is_mariadb {
+            true => self.default.as_deref().and_then(default_of_mariadb),
+            false => self.default.clone().map(|text| self.default_of_mysql(text)),
+        };
         Declared {
             sql_type: self.sql_type.clone(),
-            default,
+            default: default.filter(is_shown),
             expression: Some(self.expression.clone()).filter(|text| !text.is_empty()),
         }
     }
+
+    /// Before MySQL 8.0 only one function could be a default, and only of columns whose literals are no words.
+    fn default_of_mysql(&self, text: String) -> DeclaredDefault {
+        let is_of_time = matches!(self.family(), "timestamp" | "datetime");
+        let is_function = is_of_time && text.starts_with("CURRENT_TIMESTAMP");
+        match is_function || self.extra.contains("DEFAULT_GENERATED") {
+            true => DeclaredDefault::Expression(text),
+            false => DeclaredDefault::Literal(text),
+        }
+    }
+}
+
+/// A default as MariaDB shows it since 10.2.7: texts in quotes, numbers and bits without, all else is an expression.
+fn default_of_mariadb(text: &str) -> Option<DeclaredDefault> {
+    if text == "NULL" {
+        return None;
+    }
+    if text.starts_with('\'') {
+        // The same quotes as around a member.
+        if let Some([literal]) = members(text).as_deref() {
+            let literal = String::from_utf8_lossy(literal).into_owned();
+            return Some(DeclaredDefault::Literal(literal));
+        }
+    }
+    let is_number =
+        text.parse::<f64>().is_ok() && !text.contains(|c: char| c.is_alphabetic() && c != 'e');
+    Some(match is_number || text.starts_with("b'") {
+        true => DeclaredDefault::Literal(text.to_owned()),
+        false => DeclaredDefault::Expression(text.to_owned()),
+    })
+}
+
+/// True if columns are packed like that: of times the server keeps an older format of columns that are older (MySQL 5.6.4).
+fn is_packed_as(packing: (u8, u16), packed: &ColumnMetadata) -> bool {
+    let old = match packing {
+        (17, 0) => 7,
+        (18, 0) => 12,
+        (19, 0) => 11,
+        (number, _) => number,
+    };
+    let found = (packed.type_number, packed.metadata);
+    found == packing || (old != packing.0 && found == (old, 0))
 }
 
 /// True if both are known, and not the same.

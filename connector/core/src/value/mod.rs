@@ -159,13 +159,10 @@ impl ColumnType {
                 Packing::from_metadata(column).map(|packing| Self::Binary(Binary::new(packing)))
             }
             15 | 249..=254 => Text::from_metadata(column).map(Self::Text),
-            10 | 13 | 14 | 17 | 18 | 19 => Temporal::from_metadata(column).map(Self::Temporal),
+            7 | 10..=14 | 17..=19 => Temporal::from_metadata(column).map(Self::Temporal),
             245 => Ok(Self::Json),
             255 => Ok(Self::Geometry(Geometry::from_metadata(column))),
             242 => Ok(Self::Vector(Vector::from_metadata(column))),
-            7 => Err(UnsupportedType("TIMESTAMP in the format before MySQL 5.6")),
-            11 => Err(UnsupportedType("TIME in the format before MySQL 5.6")),
-            12 => Err(UnsupportedType("DATETIME in the format before MySQL 5.6")),
             _ => Err(UnsupportedType("of an unknown number")),
         }
     }

@@ -1,5 +1,7 @@
 //! DATE, YEAR, and DATETIME(n), TIMESTAMP(n), TIME(n) as packed since MySQL 5.6.4: a whole part, big-endian, then the
-//! fraction in (n+1)/2 bytes, in units of 1, 100 or 10,000 microseconds.
+//! fraction in (n+1)/2 bytes, in units of 1, 100 or 10,000 microseconds. Columns that are older than that keep what was
+//! before: DATETIME is the number YYYYMMDDhhmmss in 8 bytes, TIME the number hhmmss, with a sign, in 3, TIMESTAMP the
+//! seconds in 4, all little-endian (MySQL source, `sql/field.cc`: `Field_datetime`, `Field_time`, `Field_timestamp`).
 //!
 //! DATETIME is a date and time without zone: 1 bit sign, 17 bits year*13+month, 5 day, 5 hour, 6 minute,
 //! 6 second. TIME is 1 bit sign, 1 unused, 10 hour, 6 minute, 6 second; a negative one is the two's complement of whole
@@ -41,6 +43,12 @@ pub enum Temporal {
         /// Digits of the fraction of a second, 0 to 6.
         fraction: u8,
     },
+    /// TIME of a column that is older than MySQL 5.6.4.
+    OldTime,
+    /// DATETIME of such a column.
+    OldDateTime,
+    /// TIMESTAMP of such a column.
+    OldTimestamp,
 }
 
 const SECOND_MICROS: i64 = 1_000_000;
@@ -50,6 +58,9 @@ impl Temporal {
         let [fraction, _] = column.metadata.to_le_bytes();
         match (column.type_number, fraction) {
             (10 | 14, _) => Ok(Self::Date),
+            (7, _) => Ok(Self::OldTimestamp),
+            (11, _) => Ok(Self::OldTime),
+            (12, _) => Ok(Self::OldDateTime),
             (13, _) => Ok(Self::Year),
             (18, 0..=6) => Ok(Self::DateTime { fraction }),
             (19, 0..=6) => Ok(Self::Time { fraction }),
@@ -64,6 +75,9 @@ impl Temporal {
         let (name, fraction) = match self {
             Self::Date => ("date", 0),
             Self::Year => ("year", 0),
+            Self::OldTime => ("time", 0),
+            Self::OldDateTime => ("datetime", 0),
+            Self::OldTimestamp => ("timestamp", 0),
             Self::Time { fraction } => ("time", fraction),
             Self::DateTime { fraction } => ("datetime", fraction),
             Self::Timestamp { fraction } => ("timestamp", fraction),
@@ -79,19 +93,25 @@ impl Temporal {
         match self {
             Self::Date => json!({"type": "int", "logicalType": "date"}),
             Self::Year => Value::from("int"),
-            Self::Time { .. } => Value::from("long"),
-            Self::DateTime { .. } => {
+            Self::Time { .. } | Self::OldTime => Value::from("long"),
+            Self::DateTime { .. } | Self::OldDateTime => {
                 json!({"type": "long", "logicalType": "local-timestamp-micros"})
             }
-            Self::Timestamp { .. } => json!({"type": "long", "logicalType": "timestamp-micros"}),
+            Self::Timestamp { .. } | Self::OldTimestamp => {
+                json!({"type": "long", "logicalType": "timestamp-micros"})
+            }
         }
     }
 
     /// True for the types that have zero and impossible dates.
     pub(super) fn may_be_invalid(self) -> bool {
         match self {
-            Self::Year | Self::Time { .. } => false,
-            Self::Date | Self::DateTime { .. } | Self::Timestamp { .. } => true,
+            Self::Year | Self::Time { .. } | Self::OldTime => false,
+            Self::Date
+            | Self::DateTime { .. }
+            | Self::Timestamp { .. }
+            | Self::OldDateTime
+            | Self::OldTimestamp => true,
         }
     }
 
@@ -109,12 +129,15 @@ impl Temporal {
         let number = match self {
             Self::Year => text.parse().ok()?,
             Self::Date => days_of_text(text)?,
-            Self::DateTime { .. } | Self::Timestamp { .. } => {
+            Self::DateTime { .. }
+            | Self::Timestamp { .. }
+            | Self::OldDateTime
+            | Self::OldTimestamp => {
                 let (date, time) = text.split_once(' ')?;
                 let time = time_of_text(time)?;
                 days_of_text(date)? * 86_400 * SECOND_MICROS + time
             }
-            Self::Time { .. } => match text.strip_prefix('-') {
+            Self::Time { .. } | Self::OldTime => match text.strip_prefix('-') {
                 Some(text) => -time_of_text(text)?,
                 None => time_of_text(text)?,
             },
@@ -136,18 +159,18 @@ impl Temporal {
                 (date, time, fraction)
             }
             Self::Timestamp { fraction } => {
-                let seconds = input.big_endian(4)?.cast_signed();
-                let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-                let time = [of_day / 3600, of_day / 60 % 60, of_day % 60];
-                // No TIMESTAMP is of the first second of 1970: that is the zero date.
-                let date = if seconds == 0 {
-                    [0; 3]
-                } else {
-                    civil_from_days(days)
-                };
+                let (date, time) = timestamp_fields(input.big_endian(4)?.cast_signed());
                 (date, time, fraction)
             }
-            Self::Year | Self::Time { .. } => return Err(ValueError::Time),
+            Self::OldTimestamp => {
+                let (date, time) = timestamp_fields(input.little_endian(4)?.cast_signed());
+                (date, time, 0)
+            }
+            Self::OldDateTime => {
+                let (date, time) = old_datetime_fields(input.u64()?);
+                (date, time, 0)
+            }
+            Self::Year | Self::Time { .. } | Self::OldTime => return Err(ValueError::Time),
         };
         let micros = fraction_micros(input, fraction)?;
         let [hour, minute, second] = time;
@@ -158,10 +181,11 @@ impl Temporal {
     /// The zero date as text.
     pub(super) fn zero_text(self) -> String {
         match self {
+            Self::OldDateTime | Self::OldTimestamp => "0000-00-00 00:00:00".to_owned(),
             Self::DateTime { fraction } | Self::Timestamp { fraction } => {
                 with_fraction("0000-00-00 00:00:00".to_owned(), 0, fraction)
             }
-            Self::Date | Self::Year | Self::Time { .. } => "0000-00-00".to_owned(),
+            Self::Date | Self::Year | Self::Time { .. } | Self::OldTime => "0000-00-00".to_owned(),
         }
     }
 
@@ -186,6 +210,15 @@ impl Temporal {
                 let seconds = input.big_endian(4)?.cast_signed();
                 let fraction = fraction_micros(input, fraction)?;
                 micros((seconds != 0 || fraction != 0).then_some(seconds), fraction)
+            }
+            Self::OldTime => Some(old_time_micros(input.u24()?)?),
+            Self::OldDateTime => {
+                let (date, time) = old_datetime_fields(input.u64()?);
+                micros(seconds_of(date, time), 0)
+            }
+            Self::OldTimestamp => {
+                let seconds = input.little_endian(4)?.cast_signed();
+                micros((seconds != 0).then_some(seconds), 0)
             }
         };
         Ok(match number {
@@ -243,6 +276,22 @@ fn time_micros(input: &mut Input<'_>, digits: u8) -> Result<i64, ValueError> {
     Ok(micros * number.signum())
 }
 
+/// Signed microseconds of a TIME in the old format.
+fn old_time_micros(packed: u32) -> Result<i64, ValueError> {
+    const SIGN: u32 = 1 << 23;
+    let (number, sign) = match packed & SIGN {
+        0 => (packed, 1),
+        // The two's complement in 24 bits.
+        _ => ((1 << 24) - packed, -1),
+    };
+    let number = i64::from(number);
+    let (hour, minute, second) = (number / 10_000, number / 100 % 100, number % 100);
+    if hour > HOURS_MAX || minute > 59 || second > 59 {
+        return Err(ValueError::Time);
+    }
+    Ok(sign * (hour * 3600 + minute * 60 + second) * SECOND_MICROS)
+}
+
 /// The server stores no longer times.
 const HOURS_MAX: i64 = 838;
 
@@ -289,6 +338,30 @@ fn datetime_fields(packed: i64) -> ([i64; 3], [i64; 3]) {
     )
 }
 
+/// Year, month, day, and hour, minute, second of a DATETIME in the old format.
+fn old_datetime_fields(packed: u64) -> ([i64; 3], [i64; 3]) {
+    // More than there are years is no date either way.
+    let (date, time) = (packed / 1_000_000, packed % 1_000_000);
+    let (date, time) = (date.cast_signed(), time.cast_signed());
+    (
+        [date / 10_000, date / 100 % 100, date % 100],
+        [time / 10_000, time / 100 % 100, time % 100],
+    )
+}
+
+/// The same of a TIMESTAMP.
+fn timestamp_fields(seconds: i64) -> ([i64; 3], [i64; 3]) {
+    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    let time = [of_day / 3600, of_day / 60 % 60, of_day % 60];
+    // No TIMESTAMP is of the first second of 1970: that is the zero date.
+    let date = if seconds == 0 {
+        [0; 3]
+    } else {
+        civil_from_days(days)
+    };
+    (date, time)
+}
+
 fn date_text([year, month, day]: [i64; 3]) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -321,7 +394,13 @@ fn civil_from_days(days: i64) -> [i64; 3] {
 #[inline]
 fn datetime_seconds(packed: u64) -> Option<i64> {
     let packed = packed.checked_sub(POSITIVE)?.cast_signed();
-    let ([year, month, day], [hour, minute, second]) = datetime_fields(packed);
+    let (date, time) = datetime_fields(packed);
+    seconds_of(date, time)
+}
+
+/// Seconds since 1970 of a date and time; `None` if there is no such date.
+#[inline]
+fn seconds_of([year, month, day]: [i64; 3], [hour, minute, second]: [i64; 3]) -> Option<i64> {
     let possible = is_date(year, month, day) && hour < 24 && minute < 60 && second < 60;
     possible
         .then(|| days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)

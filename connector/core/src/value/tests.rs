@@ -432,7 +432,7 @@ fn bytes_that_are_not_of_the_character_set_are_refused() {
 fn a_type_that_is_not_published_is_named() {
     for (column, name) in [
         (
-            collated(576, column(15, [10, 0])),
+            collated(575, column(15, [10, 0])),
             "CHAR, VARCHAR or TEXT in a character set that is not known",
         ),
         (
@@ -446,15 +446,6 @@ fn a_type_that_is_not_published_is_named() {
         (
             column(254, [248, 1]),
             "SET of members that the binlog does not name",
-        ),
-        (
-            column(7, [0, 0]),
-            "TIMESTAMP in the format before MySQL 5.6",
-        ),
-        (column(11, [0, 0]), "TIME in the format before MySQL 5.6"),
-        (
-            column(12, [0, 0]),
-            "DATETIME in the format before MySQL 5.6",
         ),
         (column(99, [0, 0]), "of an unknown number"),
     ] {
@@ -1062,4 +1053,53 @@ fn a_vector_is_an_array_of_numbers() {
     );
     check(&vector, &[0; 4], Some(&Avro::Array(Vec::new())));
     refused(&vector, b"\x03\0\0\0abc", ValueError::NotFinite);
+}
+
+#[test]
+fn times_in_the_format_before_mysql_5_6_are_what_they_were() {
+    let read = |number: u8, bytes: &[u8]| {
+        let column_type = ColumnType::from_metadata(&column(number, [0, 0])).unwrap();
+        let mut out = Vec::new();
+        let mut input = Input::new(bytes);
+        let written = column_type.copy(&mut input, &mut out);
+        assert!(input.is_empty() || written.is_err());
+        written.map(|written| {
+            (written == Written::Value).then(|| {
+                let found = oracle(&column_type.avro(), &out);
+                let (Avro::Long(micros)
+                | Avro::TimestampMicros(micros)
+                | Avro::LocalTimestampMicros(micros)) = found
+                else {
+                    panic!("{found:?}");
+                };
+                micros
+            })
+        })
+    };
+    let datetime = |number: u64| read(12, &number.to_le_bytes());
+    let time = |number: i32| read(11, &number.to_le_bytes()[..3]);
+    let timestamp = |seconds: u32| read(7, &seconds.to_le_bytes());
+    const SECOND: i64 = 1_000_000;
+    assert_eq!(datetime(20_000_102_030_405), Ok(Some(946_782_245 * SECOND)));
+    assert_eq!(datetime(19_691_231_235_959), Ok(Some(-SECOND)));
+    for none in [
+        0,
+        20_000_100_000_000,
+        20_000_230_000_000,
+        20_000_101_250_000,
+        u64::MAX,
+    ] {
+        assert_eq!(datetime(none), Ok(None), "{none}");
+    }
+    assert_eq!(time(8_385_959), Ok(Some(3_020_399 * SECOND)));
+    assert_eq!(time(-8_385_959), Ok(Some(-3_020_399 * SECOND)));
+    assert_eq!(time(-1), Ok(Some(-SECOND)));
+    assert_eq!(time(0), Ok(Some(0)));
+    for wrong in [8_390_000 - 1, 60, 6000, -8_388_608] {
+        assert_eq!(time(wrong), Err(ValueError::Time), "{wrong}");
+    }
+    assert_eq!(timestamp(0), Ok(None));
+    assert_eq!(timestamp(1), Ok(Some(SECOND)));
+    assert_eq!(timestamp(u32::MAX), Ok(Some(4_294_967_295 * SECOND)));
+    assert_eq!(read(12, &[0; 7]), Err(ValueError::Truncated));
 }

@@ -6,6 +6,10 @@ use crate::position::{FileOffset, Position};
 use crate::testing::{self, Stream};
 use crate::value::{Member, Members, Text};
 
+fn mysql() -> Dialect {
+    Dialect::of_version("8.0.31")
+}
+
 /// Columns: type number, metadata, and whether it may be NULL; behind them optional fields.
 fn with_map<T>(
     columns: &[(u8, &[u8], bool)],
@@ -119,8 +123,11 @@ fn every_type_is_packed_as_the_server_says() {
     ] {
         let sql_type = described.sql_type.clone();
         with_map(&[(number, metadata, false)], &[], |map| {
-            let definition =
-                TableDefinition::from_described(map, &table(std::slice::from_ref(&described)));
+            let definition = TableDefinition::from_described(
+                map,
+                &table(std::slice::from_ref(&described)),
+                mysql(),
+            );
             let definition = definition.unwrap_or_else(|error| panic!("{sql_type}: {error}"));
             let ours = definition.columns[0].column_type.sql();
             let bare = sql_type.replace("(7,3)", "").replace(" zerofill", "");
@@ -131,7 +138,8 @@ fn every_type_is_packed_as_the_server_says() {
             );
             // Another column, packed otherwise.
             let other = column("c", if number == 10 { "year" } else { "date" });
-            let error = TableDefinition::from_described(map, &table(&[other])).unwrap_err();
+            let error =
+                TableDefinition::from_described(map, &table(&[other]), mysql()).unwrap_err();
             assert!(matches!(error, DefinitionError::Differs { .. }), "{error}");
         });
     }
@@ -141,7 +149,7 @@ fn every_type_is_packed_as_the_server_says() {
 fn what_the_table_map_says_must_be_what_the_server_says() {
     let refused = |columns: &[(u8, &[u8], bool)], optional: &[u8], described: &DescribedTable| {
         with_map(columns, optional, |map| {
-            let error = TableDefinition::from_described(map, described).unwrap_err();
+            let error = TableDefinition::from_described(map, described, mysql()).unwrap_err();
             let DefinitionError::Differs { column, .. } = error else {
                 panic!("{error}");
             };
@@ -158,7 +166,7 @@ fn what_the_table_map_says_must_be_what_the_server_says() {
     assert_eq!(refused(&[(3, &[], false)], &[1, 1, 0x80], &int), "n");
     assert_eq!(refused(&[(3, &[], false)], &[1, 1, 0], &unsigned), "n");
     with_map(&[(3, &[], false)], &[1, 1, 0x80], |map| {
-        let definition = TableDefinition::from_described(map, &unsigned).unwrap();
+        let definition = TableDefinition::from_described(map, &unsigned, mysql()).unwrap();
         assert_eq!(definition.columns[0].column_type.sql(), "int unsigned");
     });
     // Characters of latin1, where the table map says utf8mb4.
@@ -218,7 +226,7 @@ fn the_definition_has_names_key_and_what_is_declared() {
         (15, &[9, 0], false),
     ];
     with_map(&columns, &[], |map| {
-        let definition = TableDefinition::from_described(map, &described).unwrap();
+        let definition = TableDefinition::from_described(map, &described, mysql()).unwrap();
         assert_eq!(definition.name, TableName::new("shop", "t"));
         assert_eq!(definition.primary_key, [2, 1]);
         let defaults: Vec<_> = (definition.columns.iter())
@@ -242,9 +250,9 @@ fn the_definition_has_names_key_and_what_is_declared() {
             .iter_mut()
             .for_each(|column| column.declared = None);
         assert!(definition.is_but_for_declared(&named) && definition != named);
-        assert_eq!(named.clone().declared(map, &described), definition);
+        assert_eq!(named.clone().declared(map, &described, mysql()), definition);
         named.columns[0].name = "z".into();
-        assert_eq!(named.clone().declared(map, &described), named);
+        assert_eq!(named.clone().declared(map, &described, mysql()), named);
     });
 }
 
@@ -275,12 +283,14 @@ fn names_of_members_are_read_as_the_server_escapes_them() {
         ..column("c", sql_type)
     };
     with_map(&[(254, &[247, 1], false)], &[], |map| {
-        let definition = TableDefinition::from_described(map, &table(&[of("enum('é','b')")]));
+        let definition =
+            TableDefinition::from_described(map, &table(&[of("enum('é','b')")]), mysql());
         let column_type = definition.unwrap().columns.remove(0).column_type;
         let members = ["é", "b"].map(|name| name.to_owned().into()).into();
         let expected = ColumnType::Members(Members::Enum { bytes: 1, members });
         assert_eq!(column_type, expected);
-        let some = TableDefinition::from_described(map, &table(&[of("enum('a?','b',x'ff')")]));
+        let some =
+            TableDefinition::from_described(map, &table(&[of("enum('a?','b',x'ff')")]), mysql());
         let members = vec![
             Member::Lost { shown: "a?".into() },
             Member::Text("b".into()),
@@ -306,7 +316,7 @@ fn names_of_members_are_read_as_the_server_escapes_them() {
         });
         some.columns[0].declared = None;
         for shown in ["enum('a?','b',x'ff')", "enum('a?','b','')"] {
-            let declared = some.clone().declared(map, &table(&[of(shown)]));
+            let declared = some.clone().declared(map, &table(&[of(shown)]), mysql());
             assert!(declared.columns[0].declared.is_some() && declared.is_but_for_declared(&some));
         }
     });
@@ -320,11 +330,93 @@ fn text_has_the_character_set_that_the_server_names() {
     };
     with_map(&[(254, &[0xfe, 6], false)], &[], |map| {
         let definition =
-            TableDefinition::from_described(map, &table(std::slice::from_ref(&text))).unwrap();
+            TableDefinition::from_described(map, &table(std::slice::from_ref(&text)), mysql())
+                .unwrap();
         let expected = ColumnType::Text(Text::Char {
             bytes_max: 6,
             charset: Charset::Gbk,
         });
         assert_eq!(definition.columns[0].column_type, expected);
     });
+}
+
+#[test]
+fn defaults_of_older_servers_and_of_mariadb_are_what_they_are_in_their_words() {
+    let literal = |text: &str| Some(DeclaredDefault::Literal(text.to_owned()));
+    let expression = |text: &str| Some(DeclaredDefault::Expression(text.to_owned()));
+    for (version, sql_type, shown, expected) in [
+        (
+            "5.7.22",
+            "timestamp",
+            "CURRENT_TIMESTAMP",
+            expression("CURRENT_TIMESTAMP"),
+        ),
+        (
+            "5.7.22",
+            "varchar(30)",
+            "CURRENT_TIMESTAMP",
+            literal("CURRENT_TIMESTAMP"),
+        ),
+        ("5.7.22", "varchar(30)", "'a'", literal("'a'")),
+        ("11.8.6-MariaDB", "varchar(30)", "'a'", literal("a")),
+        (
+            "11.8.6-MariaDB",
+            "varchar(30)",
+            "'it''s \\\\'",
+            literal("it's \\"),
+        ),
+        ("11.8.6-MariaDB", "varchar(30)", "''", literal("")),
+        ("11.8.6-MariaDB", "varchar(30)", "NULL", None),
+        ("11.8.6-MariaDB", "varchar(30)", "'NULL'", literal("NULL")),
+        (
+            "11.8.6-MariaDB",
+            "varchar(30)",
+            "concat('a','b')",
+            expression("concat('a','b')"),
+        ),
+        ("11.8.6-MariaDB", "int(11)", "-7", literal("-7")),
+        ("11.8.6-MariaDB", "double", "1.5e10", literal("1.5e10")),
+        ("11.8.6-MariaDB", "double", "inf", expression("inf")),
+        ("11.8.6-MariaDB", "bit(3)", "b'101'", literal("b'101'")),
+        (
+            "11.8.6-MariaDB",
+            "datetime",
+            "current_timestamp()",
+            expression("current_timestamp()"),
+        ),
+    ] {
+        let column = DescribedColumn {
+            sql_type: sql_type.to_owned(),
+            default: Some(shown.to_owned()),
+            ..DescribedColumn::default()
+        };
+        let declared = column.declared(Dialect::of_version(version));
+        assert_eq!(declared.default, expected, "{version} {sql_type} {shown}");
+    }
+}
+
+#[test]
+fn times_may_be_packed_as_they_were_before_mysql_5_6() {
+    for (sql_type, old) in [("timestamp", 7), ("time", 11), ("datetime", 12)] {
+        let column = DescribedColumn {
+            name: "c".to_owned(),
+            sql_type: sql_type.to_owned(),
+            ..DescribedColumn::default()
+        };
+        with_map(&[(old, &[], false)], &[], |map| {
+            let definition = TableDefinition::from_described(
+                map,
+                &table(std::slice::from_ref(&column)),
+                mysql(),
+            );
+            assert_eq!(definition.unwrap().columns[0].column_type.sql(), sql_type);
+            // A fraction there was none then.
+            let fraction = DescribedColumn {
+                sql_type: format!("{sql_type}(3)"),
+                ..column.clone()
+            };
+            let refused = TableDefinition::from_described(map, &table(&[fraction]), mysql());
+            assert!(matches!(refused, Err(DefinitionError::Differs { .. })));
+        });
+    }
 }

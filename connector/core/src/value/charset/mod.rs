@@ -27,8 +27,7 @@ macro_rules! charsets {
             pub const ALL: &[Charset] = &[$(Self::$recorded,)* $(Self::$computed,)*];
 
             /// The character set of a collation of MySQL, by its number. None for `binary`.
-            #[must_use]
-            pub fn of_collation(number: u64) -> Option<Self> {
+            fn of_mysql(number: u64) -> Option<Self> {
                 match number {
                     $($($number)|* => Some(Self::$recorded),)*
                     $($($collation)|* => Some(Self::$computed),)*
@@ -116,10 +115,10 @@ charsets! {
 pub(super) const BINARY_COLLATION: u64 = 63;
 
 impl Charset {
-    /// The character set that a session of MySQL or MariaDB has, by the number of its collation. None for `binary`.
+    /// The character set of a collation of MySQL or MariaDB, by its number. None for `binary`.
     #[must_use]
-    pub fn of_session(number: u64) -> Option<Self> {
-        Self::of_collation(of_mariadb(number).unwrap_or(number))
+    pub fn of_collation(number: u64) -> Option<Self> {
+        Self::of_mysql(of_mariadb(number).unwrap_or(number))
     }
 
     /// Appends text as an Avro string.

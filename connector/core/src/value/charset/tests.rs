@@ -130,13 +130,13 @@ fn collations_are_known_by_their_number() {
             );
         }
     }
-    for none in [0, 17, 63, 100, 125, 152, 184, 251, 324, 576, u64::MAX] {
+    for none in [0, 17, 63, 100, 125, 152, 184, 251, 324, 575, 3328, u64::MAX] {
         assert_eq!(Charset::of_collation(none), None, "{none}");
     }
 }
 
 #[test]
-fn sessions_of_mariadb_have_character_sets_too() {
+fn collations_of_mariadb_have_character_sets_too() {
     for (number, expected) in [
         (45, Some(Charset::Utf8mb4)),
         (608, Some(Charset::Utf8mb4)),
@@ -150,6 +150,6 @@ fn sessions_of_mariadb_have_character_sets_too() {
         (63, None),
         (3328, None),
     ] {
-        assert_eq!(Charset::of_session(number), expected, "{number}");
+        assert_eq!(Charset::of_collation(number), expected, "{number}");
     }
 }

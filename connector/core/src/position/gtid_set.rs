@@ -1,92 +1,15 @@
-//! Where we are in a binlog: file and offset, and sets of GTIDs.
+//! GTIDs of MySQL and sets of them.
 //!
-//! Text forms are those of the server: `uuid:1-5:7`, with tags `uuid:1-5:tag:1-2` (MySQL manual, "GTID Format
-//! and Storage"). Set arithmetic is exact; nothing is ever compared as text.
+//! Text forms are those of the server: `uuid:1-5:7`, with tags `uuid:1-5:tag:1-2` (MySQL manual, "GTID Format and
+//! Storage"). Set arithmetic is exact; nothing is ever compared as text.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A binlog file and the offset of a byte in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FileOffset {
-    /// The file's name, such as `binlog.000002`.
-    pub file: String,
-    /// Offset in bytes; an event starts or ends there.
-    pub offset: u64,
-}
-
-impl FileOffset {
-    /// The number at the end of the file's name; files are ordered by it, not by their text, since
-    /// `binlog.1000000` follows `binlog.999999`.
-    #[must_use]
-    pub fn file_number(&self) -> u64 {
-        self.file
-            .rsplit('.')
-            .next()
-            .and_then(|digits| digits.parse().ok())
-            .unwrap_or(0)
-    }
-}
-
-impl PartialOrd for FileOffset {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for FileOffset {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.file_number(), &self.file, self.offset).cmp(&(
-            other.file_number(),
-            &other.file,
-            other.offset,
-        ))
-    }
-}
-
-impl fmt::Display for FileOffset {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}", self.file, self.offset)
-    }
-}
-
-/// The identity of a server, or of a group of servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Uuid(pub [u8; 16]);
-
-impl fmt::Display for Uuid {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                out.write_str("-")?;
-            }
-            write!(out, "{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Uuid {
-    type Err = PositionError;
-
-    fn from_str(text: &str) -> Result<Self, PositionError> {
-        let wrong = || PositionError::Uuid(text.to_owned());
-        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
-        let mut bytes = [0; 16];
-        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(wrong());
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
-        }
-        Ok(Self(bytes))
-    }
-}
+use super::{PositionError, Uuid};
 
 /// Who numbered a transaction: a server, and since MySQL 8.3 a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,16 +20,16 @@ pub struct GtidSource {
     pub tag: Option<String>,
 }
 
-/// The identity of one transaction.
+/// The identity of one transaction of MySQL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Gtid {
+pub struct MysqlGtid {
     /// Who numbered it.
     pub source: GtidSource,
     /// Its number, from 1.
     pub sequence: u64,
 }
 
-impl fmt::Display for Gtid {
+impl fmt::Display for MysqlGtid {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:", self.source.uuid)?;
         if let Some(tag) = &self.source.tag {
@@ -133,7 +56,7 @@ pub struct GtidSet {
 
 impl GtidSet {
     /// Adds one transaction.
-    pub fn add(&mut self, gtid: &Gtid) {
+    pub fn add(&mut self, gtid: &MysqlGtid) {
         let interval = Interval {
             first: gtid.sequence,
             last: gtid.sequence,
@@ -148,7 +71,7 @@ impl GtidSet {
 
     /// True if the transaction is in the set.
     #[must_use]
-    pub fn contains(&self, gtid: &Gtid) -> bool {
+    pub fn contains(&self, gtid: &MysqlGtid) -> bool {
         self.sources.get(&gtid.source).is_some_and(|intervals| {
             intervals
                 .iter()
@@ -340,92 +263,6 @@ impl<'de> Deserialize<'de> for GtidSet {
     }
 }
 
-/// A place between two source transactions, from which the stream can be resumed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Position {
-    /// The server numbers transactions: the set of those before the place, and where it was last seen.
-    Gtid {
-        /// All transactions before the place.
-        gtid_set: GtidSet,
-        /// The same place as file and offset, on the server that was followed.
-        #[serde(flatten)]
-        at: FileOffset,
-    },
-    /// The server does not number transactions.
-    File {
-        /// The place.
-        #[serde(flatten)]
-        at: FileOffset,
-    },
-}
-
-impl Position {
-    /// File and offset, which every position has.
-    #[must_use]
-    pub fn at(&self) -> &FileOffset {
-        match self {
-            Self::Gtid { at, .. } | Self::File { at } => at,
-        }
-    }
-
-    /// The set of transactions before the place, if the server numbers them.
-    #[must_use]
-    pub fn gtid_set(&self) -> Option<&GtidSet> {
-        match self {
-            Self::Gtid { gtid_set, .. } => Some(gtid_set),
-            Self::File { .. } => None,
-        }
-    }
-
-    /// Moves past a source transaction that ended at `at`.
-    pub fn advance(&mut self, end: FileOffset, gtid: Option<&Gtid>) {
-        match self {
-            Self::Gtid { gtid_set, at } => {
-                if let Some(gtid) = gtid {
-                    gtid_set.add(gtid);
-                }
-                *at = end;
-            }
-            Self::File { at } => *at = end,
-        }
-    }
-}
-
-impl Position {
-    /// Moves forward past an event outside of source transactions. A server that looks for the first
-    /// transaction which is not in a GTID set may begin in an older file: that is no way back.
-    pub fn observe(&mut self, end: FileOffset) {
-        match self {
-            Self::Gtid { at, .. } | Self::File { at } => {
-                if end > *at {
-                    *at = end;
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gtid { gtid_set, at } => write!(out, "{at} (gtid set {gtid_set})"),
-            Self::File { at } => write!(out, "{at}"),
-        }
-    }
-}
-
-/// A position is not in the form that the server uses.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PositionError {
-    /// Not 32 hexadecimal digits.
-    #[error("'{0}' is not a server uuid")]
-    Uuid(String),
-    /// Not `uuid:1-5[:tag:1-2][,…]`.
-    #[error("'{0}' is not a set of GTIDs such as 3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5")]
-    GtidSet(String),
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -485,7 +322,7 @@ mod tests {
         let uuid = A.parse().unwrap();
         let mut grown = GtidSet::default();
         for sequence in [5, 1, 2, 9, 3, 4, 7, 8, 6, 6] {
-            grown.add(&Gtid {
+            grown.add(&MysqlGtid {
                 source: GtidSource { uuid, tag: None },
                 sequence,
             });
@@ -527,9 +364,9 @@ mod tests {
         (set, naive)
     }
 
-    fn gtid((uuid, tag, sequence): (u8, Option<bool>, u64)) -> Gtid {
+    fn gtid((uuid, tag, sequence): (u8, Option<bool>, u64)) -> MysqlGtid {
         let tag = tag.map(|tag| tag.to_string());
-        Gtid {
+        MysqlGtid {
             source: GtidSource {
                 uuid: Uuid([uuid; 16]),
                 tag,
@@ -589,68 +426,5 @@ mod tests {
                 .collect();
             assert_eq!(shuffled.join(",").parse::<GtidSet>().unwrap(), one);
         }
-    }
-
-    #[test]
-    fn a_position_is_never_observed_backwards() {
-        let at = |file: &str, offset| FileOffset {
-            file: file.to_owned(),
-            offset,
-        };
-        let here = at("binlog.000005", 100);
-        for mut position in [
-            Position::File { at: here.clone() },
-            Position::Gtid {
-                gtid_set: set("A:1-5"),
-                at: here.clone(),
-            },
-        ] {
-            for older in [
-                at("binlog.000005", 99),
-                at("binlog.000004", 5000),
-                at("", 0),
-                here.clone(),
-            ] {
-                position.observe(older);
-                assert_eq!(position.at(), &here);
-            }
-            for newer in [
-                at("binlog.000005", 101),
-                at("binlog.000006", 4),
-                at("binlog.1000000", 4),
-            ] {
-                position.observe(newer.clone());
-                assert_eq!(position.at(), &newer);
-            }
-        }
-    }
-
-    #[test]
-    fn files_are_ordered_by_number() {
-        let at = |file: &str, offset| FileOffset {
-            file: file.to_owned(),
-            offset,
-        };
-        assert!(at("binlog.999999", 900) < at("binlog.1000000", 4));
-        assert!(at("binlog.000001", 5) > at("binlog.000001", 4));
-    }
-
-    #[test]
-    fn a_position_is_kept_as_json() {
-        let position = Position::Gtid {
-            gtid_set: set("A:1-5"),
-            at: FileOffset {
-                file: "binlog.000002".into(),
-                offset: 1234,
-            },
-        };
-        let text = serde_json::to_string(&position).unwrap();
-        assert_eq!(
-            text,
-            format!(
-                r#"{{"kind":"gtid","gtid_set":"{A}:1-5","file":"binlog.000002","offset":1234}}"#
-            )
-        );
-        assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
     }
 }
