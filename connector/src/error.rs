@@ -347,7 +347,7 @@ fn definition(error: &DefinitionError) -> Verdict {
     match error {
         DefinitionError::NoMetadata { .. } => halt(NAMES_REMEDY),
         DefinitionError::Unsupported { table, .. } => Verdict::Halt(format!(
-            "Exclude the table: add {table} to select.exclude_tables. A column in the format before MySQL 5.6 gets the new one by ALTER TABLE {table} FORCE."
+            "Exclude the table: add {table} to select.exclude_tables."
         )),
         DefinitionError::Damaged { .. } => halt("Report this with the position."),
         DefinitionError::Mask { .. } => halt(
@@ -362,6 +362,9 @@ fn definition(error: &DefinitionError) -> Verdict {
         DefinitionError::Width { .. } => halt(
             "Remove events.types.tinyint1 from the configuration, which is for tables whose definition is proven; or grant the account SELECT on the table, and start anew behind statements that changed it.",
         ),
+        DefinitionError::Ambiguous { table, .. } => Verdict::Halt(format!(
+            "Grant the account SELECT on {table}, and start again. If a statement has changed the table since, these rows cannot be read for certain: exclude it (add {table} to select.exclude_tables), or start anew behind them: delete the state topic and the task's data topics."
+        )),
         DefinitionError::NotReadable { table, .. } => Verdict::Halt(format!(
             "Grant the account SELECT on {table}, and start again. {NAMES_REMEDY}"
         )),

@@ -342,8 +342,8 @@ mod tests {
     use crate::position::GtidSet;
     use crate::schema::{Column, DescribedColumn, DescribedKey, KeyPart};
     use crate::value::{
-        Binary, Bit, Charset, ColumnType, Decimal, Float, Geometry, Integer, Member, Members,
-        Shape, Temporal, Text, Vector,
+        Binary, Bit, Charset, ColumnType, Compressed, Decimal, Float, Geometry, Identifier,
+        Integer, Member, Members, Shape, Temporal, Text, Vector,
     };
 
     fn at() -> FileOffset {
@@ -464,7 +464,27 @@ mod tests {
             ColumnType::Geometry(Geometry {
                 shape: Shape::MultiPolygon,
             }),
-            ColumnType::Vector(Vector { dimensions: 2048 }),
+            ColumnType::Vector(Vector {
+                dimensions: 2048,
+                bytes_max: None,
+            }),
+            ColumnType::Vector(Vector {
+                dimensions: 2,
+                bytes_max: Some(8),
+            }),
+            ColumnType::Identifier(Identifier::Inet6),
+            ColumnType::Text(Text::Compressed {
+                compressed: Compressed {
+                    length_bytes: 2,
+                    bytes_max: Some(400),
+                },
+                charset,
+            }),
+            ColumnType::Binary(Binary::Compressed(Compressed {
+                length_bytes: 4,
+                bytes_max: None,
+            })),
+            ColumnType::Temporal(Temporal::OldDateTime),
         ];
         let columns = (0..)
             .zip(types)

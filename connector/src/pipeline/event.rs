@@ -167,12 +167,14 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         first: &FileOffset,
     ) -> Result<TableDefinition, Error> {
         let types = self.catalog.types();
+        let dialect = self.definitions.dialect();
+        let lacks = |definition: &TableDefinition| {
+            definition.lacks_widths(types) || definition.ambiguous_column(dialect).is_some()
+        };
         match self.catalog.holding(&named.name) {
-            Some(known) if known.is_but_for_declared(&named) && !known.lacks_widths(types) => {
-                Ok(known.clone())
-            }
+            Some(known) if known.is_but_for_declared(&named) && !lacks(known) => Ok(known.clone()),
             Some(_) | None => {
-                let must = named.lacks_widths(types);
+                let must = lacks(&named);
                 let place = self.place(first);
                 let declared = self.definitions.declare(named, event, &place, must);
                 let (definition, described) = declared.await?;
@@ -182,11 +184,38 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     names.eq(definition.columns.iter().map(|column| &column.name))
                 };
                 let described = described.filter(|described| is_of_it(described));
-                if let Some(described) = described.filter(|_| self.schema_changes.is_some()) {
+                if let Some(described) = described.filter(|_| must || self.schema_changes.is_some())
+                {
                     self.learn(definition.name.clone(), described)?;
                 }
-                Ok(definition)
+                self.unambiguous(definition, event)
             }
+        }
+    }
+
+    /// The definition, whose types are certain: what statements have made of the table tells, if the server does not.
+    fn unambiguous(
+        &self,
+        definition: TableDefinition,
+        event: &TableMapEvent<'_>,
+    ) -> Result<TableDefinition, Error> {
+        let dialect = self.definitions.dialect();
+        if definition.ambiguous_column(dialect).is_none() {
+            return Ok(definition);
+        }
+        let definition = match self.tracked(&definition.name) {
+            Some(tracked) => definition.declared(event, tracked, dialect),
+            None => definition,
+        };
+        match definition.ambiguous_column(dialect) {
+            None => Ok(definition),
+            Some(column) => Err(Error::Definition {
+                at: self.decoder.at().clone(),
+                source: DefinitionError::Ambiguous {
+                    table: definition.name.clone(),
+                    column: column.to_owned(),
+                },
+            }),
         }
     }
 

@@ -101,6 +101,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(())
     }
 
+    /// What statements have made of a table, if that is known.
+    pub(super) fn tracked(&self, table: &TableName) -> Option<&DescribedTable> {
+        (self.tracker.as_ref()).and_then(|tracker| proven_of(tracker, table))
+    }
+
     /// The definition that the server's description proves, or else the one that statements have made.
     pub(super) fn described(
         &mut self,
@@ -112,7 +117,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             at: self.decoder.at().clone(),
             source,
         };
-        let tracked = (self.tracker.as_ref()).and_then(|tracker| proven_of(tracker, &table));
+        let tracked = self.tracked(&table);
         match (proven, tracked) {
             (Ok(proven), tracked) => {
                 if let Some(column) =

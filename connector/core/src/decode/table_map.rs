@@ -64,6 +64,9 @@ mod type_number {
     pub(super) const TIMESTAMP2: u8 = 17;
     pub(super) const TIME2: u8 = 19;
     pub(super) const TYPED_ARRAY: u8 = 20;
+    // MariaDB's compressed columns.
+    pub(super) const BLOB_COMPRESSED: u8 = 140;
+    pub(super) const VARCHAR_COMPRESSED: u8 = 141;
     pub(super) const VECTOR: u8 = 242;
     pub(super) const JSON: u8 = 245;
     pub(super) const NEWDECIMAL: u8 = 246;
@@ -161,10 +164,15 @@ fn read_metadata(type_number: u8, input: &mut Input<'_>) -> Result<u16, DecodeEr
         t::FLOAT | t::DOUBLE | t::TIMESTAMP2..=t::TIME2 | t::VECTOR | t::JSON | t::GEOMETRY => {
             u16::from(input.u8()?)
         }
-        t::TINY_BLOB..=t::BLOB => u16::from(input.u8()?),
-        t::VARCHAR | t::BIT | t::NEWDECIMAL | t::ENUM | t::SET | t::VAR_STRING | t::STRING => {
-            input.u16()?
-        }
+        t::TINY_BLOB..=t::BLOB | t::BLOB_COMPRESSED => u16::from(input.u8()?),
+        t::VARCHAR_COMPRESSED
+        | t::VARCHAR
+        | t::BIT
+        | t::NEWDECIMAL
+        | t::ENUM
+        | t::SET
+        | t::VAR_STRING
+        | t::STRING => input.u16()?,
         // Only inside of expressions of functional indexes; no table has such a column.
         t::TYPED_ARRAY => {
             return Err(DecodeErrorKind::TableMap {
@@ -202,7 +210,8 @@ fn real_type(column: &ColumnMetadata) -> u8 {
 fn has_collation(column: &ColumnMetadata) -> bool {
     matches!(
         real_type(column),
-        t::STRING | t::VARCHAR | t::VAR_STRING | t::TINY_BLOB..=t::BLOB
+        t::STRING | t::VARCHAR | t::VAR_STRING | t::TINY_BLOB
+            ..=t::BLOB | t::BLOB_COMPRESSED | t::VARCHAR_COMPRESSED
     )
 }
 

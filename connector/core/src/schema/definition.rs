@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Dialect;
 use crate::decode::{ColumnMetadata, DecodeErrorKind, TableMapEvent};
 use crate::position::FileOffset;
 use crate::selection::{TableName, TablePattern};
@@ -175,6 +176,16 @@ pub enum DefinitionError {
         "whether column {column} of {table} is a TINYINT(1) is not in the binlog, and the server's definition may have changed since"
     )]
     Width {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+    },
+    /// Table maps do not tell some types of MariaDB apart.
+    #[error(
+        "whether column {column} of {table} is a UUID, an INET, a VECTOR or only bytes is not in the binlog, and the server's definition may have changed since"
+    )]
+    Ambiguous {
         /// The table.
         table: TableName,
         /// The column.
@@ -368,6 +379,20 @@ impl TableDefinition {
             column.declared = None;
         }
         bare
+    }
+
+    /// A column whose type is not certain, as table maps of MariaDB do not tell some types apart, and nothing else is known.
+    #[must_use]
+    pub fn ambiguous_column(&self, dialect: Dialect) -> Option<&str> {
+        let is_open = |column: &&Column| {
+            column.declared.is_none()
+                && dialect.is_mariadb
+                && column.column_type.is_ambiguous(dialect.has_vectors)
+        };
+        self.columns
+            .iter()
+            .find(is_open)
+            .map(|column| column.name.as_str())
     }
 
     /// True if options choose types by display widths that are not known.

@@ -10,7 +10,7 @@ use super::Dialect;
 use super::definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
 use crate::decode::{ColumnMetadata, TableMapEvent};
 use crate::selection::TableName;
-use crate::value::{Charset, ColumnType};
+use crate::value::{Charset, ColumnType, Identifier, Vector};
 
 /// A table, as `information_schema` has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ impl TableDefinition {
         }
         let mut columns = Vec::with_capacity(packed.len());
         for (metadata, column) in packed.into_iter().zip(&described.columns) {
-            let Some(complete) = column.complete(&metadata) else {
+            let Some(complete) = column.complete(&metadata, dialect) else {
                 return Err(differs(&column.name));
             };
             columns.push(column.defined(&table(), &complete, dialect)?);
@@ -132,14 +132,14 @@ impl TableDefinition {
     ) -> Result<Self, DefinitionError> {
         let mut columns = Vec::with_capacity(described.columns.len());
         for column in &described.columns {
-            let metadata = column.metadata();
+            let metadata = column.metadata(dialect);
             let differs = || DefinitionError::Differs {
                 table: table.clone(),
                 column: column.name.clone(),
             };
             let complete = metadata
                 .as_ref()
-                .and_then(|metadata| column.complete(metadata))
+                .and_then(|metadata| column.complete(metadata, dialect))
                 .ok_or_else(differs)?;
             columns.push(column.defined(&table, &complete, dialect)?);
         }
@@ -186,7 +186,8 @@ impl TableDefinition {
         self
     }
 
-    /// True if rows of both are read alike: what is declared beyond a table map may differ.
+    /// True if a table map with names that the other definition was made of fits this one too: what is declared beyond a
+    /// table map may differ.
     #[must_use]
     pub fn is_but_for_declared(&self, other: &Self) -> bool {
         let columns = || self.columns.iter().zip(&other.columns);
@@ -195,8 +196,8 @@ impl TableDefinition {
             && self.packing == other.packing
             && self.columns.len() == other.columns.len()
             && columns().all(|(one, other)| {
-                (&one.name, &one.column_type, one.nullable)
-                    == (&other.name, &other.column_type, other.nullable)
+                (&one.name, one.nullable) == (&other.name, other.nullable)
+                    && one.column_type.is_or_is_packed_like(&other.column_type)
             })
     }
 }
@@ -259,12 +260,17 @@ impl DescribedColumn {
         complete: &ColumnMetadata,
         dialect: Dialect,
     ) -> Result<Column, DefinitionError> {
-        let mut column_type =
+        let of_metadata = || {
             ColumnType::from_metadata(complete).map_err(|kind| DefinitionError::Unsupported {
                 table: table.clone(),
                 column: self.name.clone(),
                 kind,
-            })?;
+            })
+        };
+        let mut column_type = match self.type_of_mariadb(dialect) {
+            Some(own) => own,
+            None => of_metadata()?,
+        };
         if let ColumnType::Members(members) = &mut column_type {
             *members = members.shown_by_the_server();
         }
@@ -277,8 +283,8 @@ impl DescribedColumn {
     }
 
     /// What a table map without names would have; `None` for a type that is not known.
-    fn metadata(&self) -> Option<ColumnMetadata> {
-        let (type_number, metadata) = self.packing(self.collation())?;
+    fn metadata(&self, dialect: Dialect) -> Option<ColumnMetadata> {
+        let (type_number, metadata) = self.packing(self.collation(), dialect)?;
         Some(ColumnMetadata {
             type_number,
             metadata,
@@ -304,9 +310,9 @@ impl DescribedColumn {
     }
 
     /// The metadata of a table map, with what the description adds; `None` if they are not of the same type.
-    fn complete(&self, packed: &ColumnMetadata) -> Option<ColumnMetadata> {
+    fn complete(&self, packed: &ColumnMetadata, dialect: Dialect) -> Option<ColumnMetadata> {
         let collation = self.collation();
-        let packing = self.packing(collation)?;
+        let packing = self.packing(collation, dialect)?;
         if !is_packed_as(packing, packed) || packed.nullable != self.nullable {
             return None;
         }
@@ -323,7 +329,7 @@ impl DescribedColumn {
                 false => None,
             },
             geometry_type: geometry_type(self.family()),
-            dimensions: (self.family() == "vector")
+            dimensions: (self.family() == "vector" && !dialect.is_mariadb)
                 .then(|| self.number())
                 .flatten()
                 .and_then(|number| u32::try_from(number).ok()),
@@ -337,8 +343,44 @@ impl DescribedColumn {
         is_same.then_some(complete)
     }
 
+    /// A type that is packed like another one: only its name tells it.
+    fn type_of_mariadb(&self, dialect: Dialect) -> Option<ColumnType> {
+        let family = Some(self.family()).filter(|_| dialect.is_mariadb)?;
+        if family == "vector" {
+            let bytes = u16::try_from(self.number()?.checked_mul(4)?).ok()?;
+            return Some(ColumnType::Vector(Vector::of_mariadb(bytes)));
+        }
+        Identifier::named(family).map(ColumnType::Identifier)
+    }
+
+    /// How a column that only MariaDB has is packed.
+    fn packing_of_mariadb(&self, collation: Option<u64>) -> Option<(u8, u16)> {
+        const COMPRESSED: &str = "COMPRESSED*/";
+        let family = self.family();
+        if let Some(identifier) = Identifier::named(family) {
+            return Some((254, packed_char(identifier.bytes())));
+        }
+        let is_compressed = self.sql_type.ends_with(COMPRESSED);
+        Some(match family {
+            "vector" => (15, u16::try_from(self.number()?.checked_mul(4)?).ok()?),
+            "varchar" | "varbinary" if is_compressed => {
+                (141, bytes_of(self.number()?, collation)?.checked_add(1)?)
+            }
+            "tinytext" | "tinyblob" if is_compressed => (140, 1),
+            "text" | "blob" if is_compressed => (140, 2),
+            "mediumtext" | "mediumblob" if is_compressed => (140, 3),
+            "longtext" | "longblob" if is_compressed => (140, 4),
+            _ => return None,
+        })
+    }
+
     /// Type number and metadata of the column in a table map; `None` for a type that is not known.
-    fn packing(&self, collation: Option<u64>) -> Option<(u8, u16)> {
+    fn packing(&self, collation: Option<u64>, dialect: Dialect) -> Option<(u8, u16)> {
+        if dialect.is_mariadb
+            && let Some(packing) = self.packing_of_mariadb(collation)
+        {
+            return Some(packing);
+        }
         let number = self.number();
         let fraction = u16::try_from(number.unwrap_or(0)).ok();
         Some(match self.family() {

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::ValueError;
-use super::text::Packing;
+use super::compressed::Compressed;
+use super::text::{Packing, blob_name};
 use crate::avro::binary::{write_bytes, write_length};
 use crate::input::Input;
 
@@ -29,6 +30,8 @@ pub enum Binary {
         /// Bytes of the length in front of a value: 1 to 4.
         length_bytes: u8,
     },
+    /// One of the last two, compressed (MariaDB).
+    Compressed(Compressed),
 }
 
 impl Binary {
@@ -37,6 +40,7 @@ impl Binary {
             Packing::Char(bytes) => Self::Fixed { bytes },
             Packing::VarChar(bytes_max) => Self::Variable { bytes_max },
             Packing::Blob(length_bytes) => Self::Blob { length_bytes },
+            Packing::Compressed(compressed) => Self::Compressed(compressed),
         }
     }
 
@@ -45,6 +49,7 @@ impl Binary {
             Self::Fixed { bytes } => Packing::Char(bytes),
             Self::Variable { bytes_max } => Packing::VarChar(bytes_max),
             Self::Blob { length_bytes } => Packing::Blob(length_bytes),
+            Self::Compressed(compressed) => Packing::Compressed(compressed),
         }
     }
 
@@ -52,10 +57,11 @@ impl Binary {
         match self {
             Self::Fixed { bytes } => format!("binary({bytes})"),
             Self::Variable { bytes_max } => format!("varbinary({bytes_max})"),
-            Self::Blob { length_bytes: 1 } => "tinyblob".to_owned(),
-            Self::Blob { length_bytes: 2 } => "blob".to_owned(),
-            Self::Blob { length_bytes: 3 } => "mediumblob".to_owned(),
-            Self::Blob { .. } => "longblob".to_owned(),
+            Self::Blob { length_bytes } => blob_name(length_bytes, "blob"),
+            Self::Compressed(compressed) => match compressed.bytes_max {
+                Some(bytes_max) => format!("varbinary({bytes_max}) compressed"),
+                None => blob_name(compressed.length_bytes, "blob compressed"),
+            },
         }
     }
 
@@ -63,22 +69,22 @@ impl Binary {
     pub(super) fn implicit_default(self) -> String {
         match self {
             Self::Fixed { bytes } => "\0".repeat(usize::from(bytes)),
-            Self::Variable { .. } | Self::Blob { .. } => String::new(),
+            Self::Variable { .. } | Self::Blob { .. } | Self::Compressed(_) => String::new(),
         }
     }
 
     #[inline]
     pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        let bytes = self.packing().take(input)?;
+        let bytes = self.packing().value(input)?;
         let Self::Fixed { bytes: length } = self else {
-            write_bytes(out, bytes);
+            write_bytes(out, &bytes);
             return Ok(());
         };
         let padding = usize::from(length)
             .checked_sub(bytes.len())
             .ok_or(ValueError::TooLong)?;
         write_length(out, usize::from(length));
-        out.extend_from_slice(bytes);
+        out.extend_from_slice(&bytes);
         out.resize(out.len() + padding, 0);
         Ok(())
     }

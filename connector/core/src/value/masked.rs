@@ -95,7 +95,10 @@ impl Masked {
     pub fn new(inner: ColumnType, mask: Mask) -> Option<Self> {
         let is_of_text = matches!(
             inner,
-            ColumnType::Text(_) | ColumnType::Json | ColumnType::Chosen(Chosen::Replaced(_))
+            ColumnType::Text(_)
+                | ColumnType::Json
+                | ColumnType::Identifier(_)
+                | ColumnType::Chosen(Chosen::Replaced(_))
         );
         let is_for_it = match &mask {
             Mask::LeaveOut | Mask::Fixed(_) => true,

@@ -6,9 +6,11 @@ mod binary;
 mod bit;
 mod charset;
 mod chosen;
+mod compressed;
 mod decimal;
 mod float;
 mod geometry;
+mod identifier;
 mod integer;
 pub(crate) mod json;
 mod masked;
@@ -24,10 +26,12 @@ pub use binary::Binary;
 pub use bit::Bit;
 pub use charset::Charset;
 pub use chosen::{BigintUnsigned, Chosen, InvalidText, KeyDates, Tinyint1, TypeOptions};
+pub use compressed::Compressed;
 pub use decimal::Decimal;
 pub use float::Float;
 pub(crate) use geometry::GEOMETRY_RECORD;
 pub use geometry::{Geometry, Shape};
+pub use identifier::Identifier;
 pub use integer::Integer;
 pub use masked::{ColumnRule, Mask, Masked, Salt};
 pub use members::{Member, Members};
@@ -66,6 +70,8 @@ pub enum ColumnType {
     Geometry(Geometry),
     /// VECTOR.
     Vector(Vector),
+    /// UUID, INET4 and INET6.
+    Identifier(Identifier),
     /// One that the configuration chose: only in definitions that are published, never in those that are recorded.
     #[serde(skip)]
     Chosen(Chosen),
@@ -104,6 +110,9 @@ pub enum ValueError {
     /// More bytes than the column holds.
     #[error("it is longer than the column allows")]
     TooLong,
+    /// A compressed value that cannot be inflated.
+    #[error("it is compressed, and damaged or compressed in a way that is not known")]
+    Compressed,
     /// A length of time that cannot be.
     #[error("it is not a TIME that the server stores")]
     Time,
@@ -155,10 +164,10 @@ impl ColumnType {
             254 if matches!(real_type, 247 | 248) => {
                 Members::from_metadata(column).map(Self::Members)
             }
-            15 | 249..=254 if text::is_binary(column) => {
+            15 | 140 | 141 | 249..=254 if text::is_binary(column) => {
                 Packing::from_metadata(column).map(|packing| Self::Binary(Binary::new(packing)))
             }
-            15 | 249..=254 => Text::from_metadata(column).map(Self::Text),
+            15 | 140 | 141 | 249..=254 => Text::from_metadata(column).map(Self::Text),
             7 | 10..=14 | 17..=19 => Temporal::from_metadata(column).map(Self::Temporal),
             245 => Ok(Self::Json),
             255 => Ok(Self::Geometry(Geometry::from_metadata(column))),
@@ -182,6 +191,7 @@ impl ColumnType {
             Self::Json => "json".to_owned(),
             Self::Geometry(geometry) => geometry.sql().to_owned(),
             Self::Vector(vector) => vector.sql(),
+            Self::Identifier(identifier) => identifier.sql().to_owned(),
             Self::Chosen(chosen) => chosen.sql(),
             Self::Masked(masked) => masked.sql(),
         }
@@ -195,7 +205,9 @@ impl ColumnType {
             Self::Decimal(decimal) => decimal.avro(),
             Self::Float(float) => float.avro(),
             Self::Bit(bit) => bit.avro(),
-            Self::Text(_) | Self::Json | Self::Masked(_) => Value::from("string"),
+            Self::Text(_) | Self::Json | Self::Masked(_) | Self::Identifier(_) => {
+                Value::from("string")
+            }
             Self::Binary(_) => Value::from("bytes"),
             Self::Temporal(temporal) => temporal.avro(),
             Self::Members(members) => members.avro(),
@@ -221,6 +233,7 @@ impl ColumnType {
             Self::Json => Value::from("null"),
             Self::Geometry(_) => Geometry::implicit_default(),
             Self::Vector(_) => Value::Array(Vec::new()),
+            Self::Identifier(identifier) => Value::from(identifier.implicit_default()),
             Self::Chosen(chosen) => chosen.implicit_default(),
         }
     }
@@ -237,7 +250,7 @@ impl ColumnType {
                 .filter(|number| number.is_finite())
                 .map(Value::from),
             Self::Bit(bit) => bit.literal_default(text),
-            Self::Text(_) => Some(Value::from(text)),
+            Self::Text(_) | Self::Identifier(_) => Some(Value::from(text)),
             Self::Temporal(temporal) => temporal.literal_default(text),
             Self::Members(members) => members.literal_default(text),
             Self::Chosen(chosen) => chosen.literal_default(text),
@@ -274,7 +287,8 @@ impl ColumnType {
             Self::Members(members) => members.copy(input, out)?,
             Self::Json => json::copy(input, out)?,
             Self::Geometry(_) => Geometry::copy(input, out)?,
-            Self::Vector(_) => Vector::copy(input, out)?,
+            Self::Vector(vector) => vector.copy(input, out)?,
+            Self::Identifier(identifier) => identifier.copy(input, out)?,
             Self::Chosen(chosen) => chosen.copy(input, out)?,
             Self::Masked(masked) => return masked.copy(input, out),
         }
@@ -292,6 +306,26 @@ impl ColumnType {
             masked.mask(start, out)?;
         }
         Ok(())
+    }
+
+    /// True if it is that type, or a type of MariaDB that table maps do not tell from it.
+    pub(crate) fn is_or_is_packed_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Identifier(identifier), Self::Binary(Binary::Fixed { bytes })) => {
+                identifier.bytes() == *bytes
+            }
+            (Self::Vector(vector), Self::Binary(Binary::Variable { bytes_max })) => {
+                vector.bytes_max == Some(*bytes_max)
+            }
+            (one, other) => one == other,
+        }
+    }
+
+    /// True if a table map of MariaDB, which may have VECTOR or not, might mean another type by it.
+    pub(crate) fn is_ambiguous(&self, has_vectors: bool) -> bool {
+        matches!(self, Self::Binary(Binary::Fixed { bytes: 4 | 16 }))
+            || matches!(self, Self::Binary(Binary::Variable { bytes_max })
+                if has_vectors && bytes_max % 4 == 0)
     }
 
     /// True for a column that is not published.

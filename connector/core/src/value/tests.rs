@@ -3,7 +3,8 @@
 use apache_avro::types::Value as Avro;
 
 use super::{
-    ColumnType, InvalidText, Mask, Masked, TypeOptions, UnsupportedType, ValueError, Written,
+    ColumnType, Identifier, InvalidText, Mask, Masked, TypeOptions, UnsupportedType, ValueError,
+    Vector, Written,
 };
 use crate::decode::ColumnMetadata;
 use crate::input::Input;
@@ -1102,4 +1103,96 @@ fn times_in_the_format_before_mysql_5_6_are_what_they_were() {
     assert_eq!(timestamp(1), Ok(Some(SECOND)));
     assert_eq!(timestamp(u32::MAX), Ok(Some(4_294_967_295 * SECOND)));
     assert_eq!(read(12, &[0; 7]), Err(ValueError::Truncated));
+}
+
+/// What a column type makes of bytes, as the oracle reads it; all of them must be taken.
+fn made(column_type: &ColumnType, bytes: &[u8]) -> Result<Avro, ValueError> {
+    let mut out = Vec::new();
+    let mut input = Input::new(bytes);
+    assert_eq!(column_type.copy(&mut input, &mut out)?, Written::Value);
+    assert!(input.is_empty());
+    Ok(oracle(&column_type.avro(), &out))
+}
+
+#[test]
+fn identifiers_of_mariadb_are_text() {
+    let of = |identifier, bytes: &[u8]| {
+        let packed = [&[u8::try_from(bytes.len()).unwrap()], bytes].concat();
+        made(&ColumnType::Identifier(identifier), &packed)
+    };
+    let text = |text: &str| Ok(Avro::String(text.to_owned()));
+    // As 11.8 packs them: zero bytes at the end are left out.
+    let uuid = b"\x12\x34\x56\x78\x9a\xbc\x1d\xef\x81\x23\x45\x67\x89\xab\xcd\xef";
+    let shown = "12345678-9abc-1def-8123-456789abcdef";
+    assert_eq!(of(Identifier::Uuid, uuid), text(shown));
+    let nil = "00000000-0000-0000-0000-000000000000";
+    assert_eq!(of(Identifier::Uuid, b""), text(nil));
+    assert_eq!(of(Identifier::Inet4, &[1, 2, 3, 4]), text("1.2.3.4"));
+    assert_eq!(of(Identifier::Inet4, &[10]), text("10.0.0.0"));
+    assert_eq!(of(Identifier::Inet6, &[0x20, 1]), text("2001::"));
+    assert_eq!(of(Identifier::Inet4, &[1; 5]), Err(ValueError::TooLong));
+    assert_eq!(of(Identifier::Uuid, &[1; 17]), Err(ValueError::TooLong));
+    assert_eq!(
+        made(&ColumnType::Identifier(Identifier::Uuid), b"\x10a"),
+        Err(ValueError::Truncated)
+    );
+}
+
+#[test]
+fn a_vector_of_mariadb_is_packed_like_bytes() {
+    let vector = ColumnType::Vector(Vector::of_mariadb(8));
+    assert_eq!(vector.sql(), "vector(2)");
+    let packed = [&[8_u8][..], &1.5_f32.to_le_bytes(), &(-2_f32).to_le_bytes()].concat();
+    let expected = Avro::Array(vec![Avro::Float(1.5), Avro::Float(-2.0)]);
+    assert_eq!(made(&vector, &packed), Ok(expected));
+    assert_eq!(made(&vector, &[3, 0, 0, 0]), Err(ValueError::NotFinite));
+}
+
+#[test]
+fn compressed_columns_of_mariadb_are_what_they_were() {
+    let of = |number: u8, metadata: u16, collation: u64, bytes: &[u8]| {
+        let column = collated(collation, column(number, metadata.to_le_bytes()));
+        made(&ColumnType::from_metadata(&column).unwrap(), bytes)
+    };
+    let text = |text: String| Ok(Avro::String(text));
+    // As 11.8 packs them, without the frame of zlib.
+    let squeezed = b"\x0a\x00\x8a\x01\x2c\xab\xaa\x1a\x05\xc4\x02\x00";
+    assert_eq!(of(140, 2, 8, squeezed), text("z".repeat(300)));
+    let bytes = b"\x08\x00\x89\xc8\xab\xac\x1c\x1e\x00\x00";
+    assert_eq!(of(140, 2, BINARY, bytes), Ok(Avro::Bytes(b"y".repeat(200))));
+    // What is short stays as it is, and what is empty has no byte for that.
+    assert_eq!(
+        of(141, 401, UTF8MB4, b"\x05\x00\x00four"),
+        text("four".to_owned())
+    );
+    assert_eq!(of(141, 401, UTF8MB4, b"\x00\x00"), text(String::new()));
+    assert_eq!(
+        of(141, 11, BINARY, b"\x03\x00vb"),
+        Ok(Avro::Bytes(b"vb".to_vec()))
+    );
+    for (damaged, error) in [
+        (&b"\x02\x00\x70x"[..], ValueError::Compressed),
+        (
+            b"\x0a\x00\x8a\x01\x2d\xab\xaa\x1a\x05\xc4\x02\x00",
+            ValueError::Compressed,
+        ),
+        (
+            b"\x0a\x00\x8a\x01\x2b\xab\xaa\x1a\x05\xc4\x02\x00",
+            ValueError::Compressed,
+        ),
+        (b"\x05\x00\x8a\x01\x2c\xab\xaa", ValueError::Compressed),
+        (b"\x02\x00\x8c\xff", ValueError::Truncated),
+        (b"\x06\x00\x8c\xff\xff\xff\xff\x00", ValueError::TooLong),
+    ] {
+        assert_eq!(of(140, 2, 8, damaged), Err(error), "{damaged:02x?}");
+    }
+    // A VARCHAR says how long its values are.
+    let column = collated(8, column(141, 21_u16.to_le_bytes()));
+    let short = ColumnType::from_metadata(&column).unwrap();
+    assert_eq!(short.sql(), "varchar(20) compressed");
+    let long = made(
+        &short,
+        &[&[u8::try_from(squeezed.len() - 2).unwrap()], &squeezed[2..]].concat(),
+    );
+    assert_eq!(long, Err(ValueError::TooLong));
 }

@@ -3,9 +3,12 @@
 //! CHAR comes without its trailing spaces, as SELECT returns it. The character set is that of the column's collation,
 //! which the table map names whether it was given for the column, the table, the database or the server.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::charset::{BINARY_COLLATION, Charset};
+use super::compressed::{BLOB_COMPRESSED, Compressed, VARCHAR_COMPRESSED};
 use super::{UnsupportedType, ValueError};
 use crate::avro::binary::write_bytes;
 use crate::decode::ColumnMetadata;
@@ -36,6 +39,14 @@ pub enum Text {
         /// The character set.
         charset: Charset,
     },
+    /// One of the last two, compressed (MariaDB).
+    Compressed {
+        /// How.
+        #[serde(flatten)]
+        compressed: Compressed,
+        /// The character set.
+        charset: Charset,
+    },
 }
 
 /// How a text or binary type is packed, with its length in bytes or the length of its length.
@@ -44,6 +55,7 @@ pub(super) enum Packing {
     Char(u16),
     VarChar(u16),
     Blob(u8),
+    Compressed(Compressed),
 }
 
 impl Packing {
@@ -51,6 +63,9 @@ impl Packing {
         let [low, high] = column.metadata.to_le_bytes();
         match column.type_number {
             15 | 253 => Ok(Self::VarChar(column.metadata)),
+            BLOB_COMPRESSED | VARCHAR_COMPRESSED => {
+                Compressed::from_metadata(column).map(Self::Compressed)
+            }
             // The length of a CHAR over 255 bytes borrows two bits of the type (they are inverted there).
             254 => Ok(Self::Char(
                 u16::from(high) | ((u16::from(low) & 0x30) ^ 0x30) << 4,
@@ -66,11 +81,34 @@ impl Packing {
     pub(super) fn take<'a>(self, input: &mut Input<'a>) -> Result<&'a [u8], Truncated> {
         let length_bytes = match self {
             Self::Char(bytes_max) | Self::VarChar(bytes_max) => 1 + usize::from(bytes_max > 255),
-            Self::Blob(length_bytes) => usize::from(length_bytes),
+            Self::Blob(length_bytes) | Self::Compressed(Compressed { length_bytes, .. }) => {
+                usize::from(length_bytes)
+            }
         };
         let length = input.little_endian(length_bytes)?;
         input.take(usize::try_from(length).map_err(|_| Truncated)?)
     }
+
+    /// The bytes of a value.
+    #[inline]
+    pub(super) fn value<'a>(self, input: &mut Input<'a>) -> Result<Cow<'a, [u8]>, ValueError> {
+        let packed = self.take(input)?;
+        match self {
+            Self::Compressed(compressed) => compressed.value(packed),
+            Self::Char(_) | Self::VarChar(_) | Self::Blob(_) => Ok(Cow::Borrowed(packed)),
+        }
+    }
+}
+
+/// The name of a type of TEXT or BLOB, by the bytes of its length.
+pub(super) fn blob_name(length_bytes: u8, family: &str) -> String {
+    let size = match length_bytes {
+        1 => "tiny",
+        2 => "",
+        3 => "medium",
+        _ => "long",
+    };
+    format!("{size}{family}")
 }
 
 /// True for the bytes that a column of text holds under the collation `binary`.
@@ -95,6 +133,10 @@ impl Text {
                 length_bytes,
                 charset,
             },
+            Packing::Compressed(compressed) => Self::Compressed {
+                compressed,
+                charset,
+            },
         })
     }
 
@@ -106,23 +148,21 @@ impl Text {
             Self::VarChar { bytes_max, charset } => {
                 format!("varchar({})", bytes_max / charset.longest())
             }
-            Self::Blob {
-                length_bytes: 1, ..
-            } => "tinytext".to_owned(),
-            Self::Blob {
-                length_bytes: 2, ..
-            } => "text".to_owned(),
-            Self::Blob {
-                length_bytes: 3, ..
-            } => "mediumtext".to_owned(),
-            Self::Blob { .. } => "longtext".to_owned(),
+            Self::Blob { length_bytes, .. } => blob_name(length_bytes, "text"),
+            Self::Compressed {
+                compressed,
+                charset,
+            } => match compressed.bytes_max {
+                Some(bytes_max) => format!("varchar({}) compressed", bytes_max / charset.longest()),
+                None => blob_name(compressed.length_bytes, "text compressed"),
+            },
         }
     }
 
     #[inline]
     pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
         let (packing, charset) = self.packing();
-        charset.write(packing.take(input)?, out)
+        charset.write(&packing.value(input)?, out)
     }
 
     /// Copies a value; bytes that are no text become U+FFFD.
@@ -130,11 +170,11 @@ impl Text {
         self,
         input: &mut Input<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Truncated> {
+    ) -> Result<(), ValueError> {
         let (packing, charset) = self.packing();
-        let bytes = packing.take(input)?;
-        if charset.write(bytes, out).is_err() {
-            write_bytes(out, charset.decode_replaced(bytes).as_bytes());
+        let bytes = packing.value(input)?;
+        if charset.write(&bytes, out).is_err() {
+            write_bytes(out, charset.decode_replaced(&bytes).as_bytes());
         }
         Ok(())
     }
@@ -148,6 +188,10 @@ impl Text {
                 length_bytes,
                 charset,
             } => (Packing::Blob(length_bytes), charset),
+            Self::Compressed {
+                compressed,
+                charset,
+            } => (Packing::Compressed(compressed), charset),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! VECTOR(n) (MySQL 9): a length in four bytes, then IEEE 754 single precision numbers, little-endian.
+//! VECTOR(n): a length in four bytes, then IEEE 754 single precision numbers, little-endian (MySQL 9). MariaDB packs it like
+//! a VARBINARY, and no table map tells it from one.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ValueError;
+use super::text::Packing;
 use crate::avro::binary::write_length;
 use crate::decode::ColumnMetadata;
 use crate::input::Input;
@@ -13,6 +15,9 @@ use crate::input::Input;
 pub struct Vector {
     /// The most numbers that a value may have.
     pub dimensions: u32,
+    /// The most bytes, where they are packed like a VARBINARY; none for MySQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u16>,
 }
 
 /// What VECTOR without a number stands for.
@@ -22,7 +27,18 @@ const NUMBER_BYTES: usize = 4;
 impl Vector {
     pub(super) fn from_metadata(column: &ColumnMetadata) -> Self {
         let dimensions = column.dimensions.unwrap_or(DIMENSIONS_DEFAULT);
-        Self { dimensions }
+        Self {
+            dimensions,
+            bytes_max: None,
+        }
+    }
+
+    /// One of MariaDB, by the bytes of its longest value.
+    pub(crate) fn of_mariadb(bytes_max: u16) -> Self {
+        Self {
+            dimensions: u32::from(bytes_max) / 4,
+            bytes_max: Some(bytes_max),
+        }
     }
 
     pub(super) fn sql(self) -> String {
@@ -34,9 +50,9 @@ impl Vector {
     }
 
     #[inline]
-    pub(super) fn copy(input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
-        let length = usize::try_from(input.u32()?).map_err(|_| ValueError::Truncated)?;
-        let bytes = input.take(length)?;
+    pub(super) fn copy(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<(), ValueError> {
+        let packing = self.bytes_max.map_or(Packing::Blob(4), Packing::VarChar);
+        let bytes = packing.take(input)?;
         let (numbers, rest) = bytes.as_chunks::<NUMBER_BYTES>();
         let are_finite = numbers
             .iter()

@@ -11,8 +11,8 @@ use crate::avro::SchemaNames;
 use crate::schema::{Column, Declared, DeclaredDefault, TableDefinition};
 use crate::selection::TableName;
 use crate::value::{
-    BigintUnsigned, Binary, Bit, Charset, ColumnType, Decimal, Float, Geometry, Integer,
-    InvalidText, KeyDates, Members, Shape, Temporal, Text, Tinyint1, TypeOptions, Vector,
+    BigintUnsigned, Binary, Bit, Charset, ColumnType, Decimal, Float, Geometry, Identifier,
+    Integer, InvalidText, KeyDates, Members, Shape, Temporal, Text, Tinyint1, TypeOptions, Vector,
 };
 
 const INTRODUCTION: &str = "\
@@ -120,7 +120,12 @@ fn every_type() -> Vec<ColumnType> {
     for shape in [Shape::Any, Shape::Point] {
         types.push(ColumnType::Geometry(Geometry { shape }));
     }
-    types.push(ColumnType::Vector(Vector { dimensions: 3 }));
+    types.push(ColumnType::Vector(Vector {
+        dimensions: 3,
+        bytes_max: None,
+    }));
+    let identifiers = [Identifier::Uuid, Identifier::Inet4, Identifier::Inet6];
+    types.extend(identifiers.map(ColumnType::Identifier));
     types
 }
 

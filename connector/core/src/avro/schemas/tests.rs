@@ -75,7 +75,10 @@ fn every_type() -> Vec<ColumnType> {
     for shape in [Shape::Any, Shape::Point] {
         types.push(ColumnType::Geometry(Geometry { shape }));
     }
-    types.push(ColumnType::Vector(Vector { dimensions: 3 }));
+    types.push(ColumnType::Vector(Vector {
+        dimensions: 3,
+        bytes_max: None,
+    }));
     types
 }
 

@@ -413,7 +413,10 @@ fn others() -> Vec<Kind> {
         .implicit(json!({"srid": 0, "wkb": "0x"})),
         Kind::new(
             "vector(3)",
-            ColumnType::Vector(Vector { dimensions }),
+            ColumnType::Vector(Vector {
+                dimensions,
+                bytes_max: None,
+            }),
             &vector,
             json!([0.5, -2.0]),
         )

@@ -41,6 +41,8 @@ pub struct Dialect {
     pub tells_expressions: bool,
     /// JSON is text there.
     pub is_mariadb: bool,
+    /// It is a MariaDB server with VECTOR (since 11.7).
+    pub has_vectors: bool,
     /// The default collation of `utf8mb4`, unless the session has another.
     pub utf8mb4_collation: u64,
 }
@@ -59,6 +61,7 @@ impl Dialect {
             has_old_names: !is_from([8, 0, 11]),
             tells_expressions: is_from([8, 0, 0]),
             is_mariadb,
+            has_vectors: is_mariadb && number >= [11, 7, 0],
             utf8mb4_collation: if is_from([8, 0, 1]) { 255 } else { 45 },
         }
     }
