@@ -363,7 +363,7 @@ fn definition(error: &DefinitionError) -> Verdict {
             "Remove events.types.tinyint1 from the configuration, which is for tables whose definition is proven; or grant the account SELECT on the table, and start anew behind statements that changed it.",
         ),
         DefinitionError::Ambiguous { table, .. } => Verdict::Halt(format!(
-            "Grant the account SELECT on {table}, and start again. If a statement has changed the table since, these rows cannot be read for certain: exclude it (add {table} to select.exclude_tables), or start anew behind them: delete the state topic and the task's data topics."
+            "Grant the account SELECT on {table}, and start again. Columns of times in the format before MariaDB 10.1 get the new one by ALTER TABLE {table} FORCE. If a statement has changed the table since, these rows cannot be read for certain: exclude it (add {table} to select.exclude_tables), or start anew behind them: delete the state topic and the task's data topics."
         )),
         DefinitionError::NotReadable { table, .. } => Verdict::Halt(format!(
             "Grant the account SELECT on {table}, and start again. {NAMES_REMEDY}"

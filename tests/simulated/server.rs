@@ -315,6 +315,7 @@ impl Server {
                     }],
                 }],
                 collation: None,
+                is_versioned: false,
             },
             server_uuid: self.uuid.clone(),
             end: self.current(),

@@ -533,6 +533,7 @@ mod tests {
                 is_declared: true,
             }],
             collation: Some(46),
+            is_versioned: true,
         }
     }
 

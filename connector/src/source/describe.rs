@@ -125,7 +125,7 @@ impl SourceClient {
             });
         }
         let keys = self.keys(table).await?;
-        let collation = self.collation(table).await?;
+        let (collation, is_versioned) = self.options(table).await?;
         let server_uuid = self.server_uuid().await?;
         let status = self.master_status().await?;
         let status = status.ok_or_else(|| missing("the end of the binlog"))?;
@@ -134,6 +134,7 @@ impl SourceClient {
                 columns,
                 keys,
                 collation,
+                is_versioned,
             },
             server_uuid,
             end: status.end(),
@@ -192,16 +193,17 @@ impl SourceClient {
         Ok(keys.filter_map(key).collect())
     }
 
-    /// The table's default collation.
-    async fn collation(&mut self, table: &TableName) -> Result<Option<u64>, SourceError> {
+    /// The table's default collation, and whether its history is kept.
+    async fn options(&mut self, table: &TableName) -> Result<(Option<u64>, bool), SourceError> {
         let sql = format!(
-            "SELECT {}, {NAMES} FROM information_schema.TABLES t WHERE {}",
+            "SELECT {}, {NAMES}, TABLE_TYPE FROM information_schema.TABLES t WHERE {}",
             self.told.collation_number("t.TABLE_COLLATION"),
             of_table(table)
         );
         let rows = self.query(OPERATION, &sql).await?;
         let row = rows.iter().find(|row| is_of(table, row, 1));
-        Ok(row.and_then(|row| text(row, 0)?.parse().ok()))
+        let is_versioned = row.and_then(|row| text(row, 3)).as_deref() == Some("SYSTEM VERSIONED");
+        Ok((row.and_then(|row| text(row, 0)?.parse().ok()), is_versioned))
     }
 }
 

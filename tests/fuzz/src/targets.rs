@@ -154,6 +154,7 @@ fn described(data: &[u8]) -> DescribedTable {
         columns,
         keys: keys.into_iter().collect(),
         collation: None,
+        is_versioned: false,
     }
 }
 

@@ -287,7 +287,7 @@ impl Decoder {
                 .and_then(|()| self.finish(Ending::Prepared, end)),
             EventType::TableMap => self
                 .inside()
-                .and(TableMapEvent::read(body).map(Item::TableMap)),
+                .and(TableMapEvent::read(body, self.is_mariadb).map(Item::TableMap)),
             EventType::Rows(format) => self.rows(body, format),
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),

@@ -19,6 +19,7 @@ pub struct TableMapEvent<'a> {
     /// Everything after the table id: equal bytes mean an equal shape.
     pub body: &'a [u8],
     shape: &'a [u8],
+    is_mariadb: bool,
 }
 
 /// What a table map says of one column.
@@ -81,7 +82,8 @@ mod type_number {
 use type_number as t;
 
 impl<'a> TableMapEvent<'a> {
-    pub(super) fn read(mut input: Input<'a>) -> Result<Self, DecodeErrorKind> {
+    /// Reads the names. Which server wrote it decides how optional metadata is laid out.
+    pub(super) fn read(mut input: Input<'a>, is_mariadb: bool) -> Result<Self, DecodeErrorKind> {
         let table_id = input.u48()?;
         let body = input.rest();
         let _flags = input.u16()?;
@@ -93,6 +95,7 @@ impl<'a> TableMapEvent<'a> {
             table,
             body,
             shape: input.rest(),
+            is_mariadb,
         })
     }
 
@@ -140,7 +143,7 @@ impl<'a> TableMapEvent<'a> {
                 visible: true,
             });
         }
-        let key = read_optional(input, &mut columns)?;
+        let key = read_optional(input, &mut columns, self.is_mariadb)?;
         Ok((columns, key))
     }
 }
@@ -215,6 +218,10 @@ fn has_collation(column: &ColumnMetadata) -> bool {
     )
 }
 
+fn is_spatial(column: &ColumnMetadata) -> bool {
+    column.type_number == t::GEOMETRY
+}
+
 fn has_members(column: &ColumnMetadata) -> bool {
     matches!(real_type(column), t::ENUM | t::SET)
 }
@@ -239,7 +246,13 @@ mod field {
 fn read_optional(
     mut input: Input<'_>,
     columns: &mut [ColumnMetadata],
+    is_mariadb: bool,
 ) -> Result<Vec<usize>, DecodeErrorKind> {
+    // To MariaDB spatial values are bytes with a collation.
+    let has_collation = match is_mariadb {
+        true => |column: &_| has_collation(column) || is_spatial(column),
+        false => has_collation,
+    };
     let mut key = Vec::new();
     while !input.is_empty() {
         let number = input.u8()?;
@@ -312,7 +325,7 @@ fn read_of_kind(
             }
         }
         field::GEOMETRY_TYPE => {
-            for column in of(columns, |column| column.type_number == t::GEOMETRY) {
+            for column in of(columns, is_spatial) {
                 column.geometry_type = Some(value.length_encoded()?);
             }
         }

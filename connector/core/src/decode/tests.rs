@@ -1021,7 +1021,9 @@ mod table_map {
 
     fn read(shape: &[u8]) -> Result<(Vec<ColumnMetadata>, Vec<usize>), DecodeErrorKind> {
         let body = testing::table_map(1, "shop", "t", shape);
-        TableMapEvent::read(Input::new(&body)).unwrap().shape()
+        TableMapEvent::read(Input::new(&body), false)
+            .unwrap()
+            .shape()
     }
 
     #[test]
@@ -1271,9 +1273,9 @@ mod table_map {
         let body = testing::table_map(1, "shop", "t", &testing::shape_of_one_int());
         let mut damaged = body.clone();
         damaged[9] = 0xff;
-        let error = TableMapEvent::read(Input::new(&damaged)).unwrap_err();
+        let error = TableMapEvent::read(Input::new(&damaged), false).unwrap_err();
         assert_eq!(error, DecodeErrorKind::TableMap { what });
-        let map = TableMapEvent::read(Input::new(&body)).unwrap();
+        let map = TableMapEvent::read(Input::new(&body), false).unwrap();
         assert_eq!((map.table_id, map.database, map.table), (1, "shop", "t"));
         assert_eq!(map.body, &body[6..]);
     }

@@ -183,7 +183,7 @@ pub enum DefinitionError {
     },
     /// Table maps do not tell some types of MariaDB apart.
     #[error(
-        "whether column {column} of {table} is a UUID, an INET, a VECTOR or only bytes is not in the binlog, and the server's definition may have changed since"
+        "whether column {column} of {table} is a UUID, an INET, a VECTOR or only bytes, or how long the fraction of a time in an old format is, is not in the binlog, and the server's definition differs or may have changed since"
     )]
     Ambiguous {
         /// The table.

@@ -4,13 +4,16 @@
 //! Source: MySQL manual, "The INFORMATION_SCHEMA COLUMNS Table"; how types are packed: MySQL source, `sql/field.cc`
 //! (`do_save_field_metadata` of each type).
 
+mod mariadb;
+
 use serde::{Deserialize, Serialize};
 
+use self::mariadb::default_of_mariadb;
 use super::Dialect;
 use super::definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
 use crate::decode::{ColumnMetadata, TableMapEvent};
 use crate::selection::TableName;
-use crate::value::{Charset, ColumnType, Identifier, Vector};
+use crate::value::{Charset, ColumnType};
 
 /// A table, as `information_schema` has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,10 @@ pub struct DescribedTable {
     pub keys: Vec<DescribedKey>,
     /// The number of its default collation, if it is known.
     pub collation: Option<u64>,
+    /// MariaDB keeps its history: `TABLE_TYPE` is `SYSTEM VERSIONED`. The columns of the period, where no others are
+    /// declared, nobody describes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_versioned: bool,
 }
 
 /// A key, as `SHOW INDEX` has it.
@@ -100,6 +107,7 @@ impl TableDefinition {
             column: what.to_owned(),
         };
         let (packed, _) = event.shape().map_err(damaged)?;
+        let described = &*described.with_hidden(dialect, &packed);
         if packed.len() != described.columns.len() {
             return Err(differs("their number"));
         }
@@ -130,6 +138,7 @@ impl TableDefinition {
         described: &DescribedTable,
         dialect: Dialect,
     ) -> Result<Self, DefinitionError> {
+        let described = &*described.with_period();
         let mut columns = Vec::with_capacity(described.columns.len());
         for column in &described.columns {
             let metadata = column.metadata(dialect);
@@ -336,42 +345,12 @@ impl DescribedColumn {
             visible: !self.extra.contains("INVISIBLE"),
         };
         // What the table map has of it beyond the packing must be the same.
-        let is_same = !differ(packed.unsigned, complete.unsigned)
+        // Before MySQL 8.0.16 a YEAR is said to have a sign.
+        let is_same = (self.family() == "year" || !differ(packed.unsigned, complete.unsigned))
             && (self.has_members() || !differ(packed.collation, complete.collation))
             && !differ(packed.geometry_type, complete.geometry_type)
             && !differ(packed.dimensions, complete.dimensions);
         is_same.then_some(complete)
-    }
-
-    /// A type that is packed like another one: only its name tells it.
-    fn type_of_mariadb(&self, dialect: Dialect) -> Option<ColumnType> {
-        let family = Some(self.family()).filter(|_| dialect.is_mariadb)?;
-        if family == "vector" {
-            let bytes = u16::try_from(self.number()?.checked_mul(4)?).ok()?;
-            return Some(ColumnType::Vector(Vector::of_mariadb(bytes)));
-        }
-        Identifier::named(family).map(ColumnType::Identifier)
-    }
-
-    /// How a column that only MariaDB has is packed.
-    fn packing_of_mariadb(&self, collation: Option<u64>) -> Option<(u8, u16)> {
-        const COMPRESSED: &str = "COMPRESSED*/";
-        let family = self.family();
-        if let Some(identifier) = Identifier::named(family) {
-            return Some((254, packed_char(identifier.bytes())));
-        }
-        let is_compressed = self.sql_type.ends_with(COMPRESSED);
-        Some(match family {
-            "vector" => (15, u16::try_from(self.number()?.checked_mul(4)?).ok()?),
-            "varchar" | "varbinary" if is_compressed => {
-                (141, bytes_of(self.number()?, collation)?.checked_add(1)?)
-            }
-            "tinytext" | "tinyblob" if is_compressed => (140, 1),
-            "text" | "blob" if is_compressed => (140, 2),
-            "mediumtext" | "mediumblob" if is_compressed => (140, 3),
-            "longtext" | "longblob" if is_compressed => (140, 4),
-            _ => return None,
-        })
     }
 
     /// Type number and metadata of the column in a table map; `None` for a type that is not known.
@@ -501,26 +480,6 @@ impl DescribedColumn {
             false => DeclaredDefault::Literal(text),
         }
     }
-}
-
-/// A default as MariaDB shows it since 10.2.7: texts in quotes, numbers and bits without, all else is an expression.
-fn default_of_mariadb(text: &str) -> Option<DeclaredDefault> {
-    if text == "NULL" {
-        return None;
-    }
-    if text.starts_with('\'') {
-        // The same quotes as around a member.
-        if let Some([literal]) = members(text).as_deref() {
-            let literal = String::from_utf8_lossy(literal).into_owned();
-            return Some(DeclaredDefault::Literal(literal));
-        }
-    }
-    let is_number =
-        text.parse::<f64>().is_ok() && !text.contains(|c: char| c.is_alphabetic() && c != 'e');
-    Some(match is_number || text.starts_with("b'") {
-        true => DeclaredDefault::Literal(text.to_owned()),
-        false => DeclaredDefault::Expression(text.to_owned()),
-    })
 }
 
 /// True if columns are packed like that: of times the server keeps an older format of columns that are older (MySQL 5.6.4).

@@ -351,3 +351,21 @@ fn servers_of_before_checksums_have_none() {
         assert_eq!(decoder.event(&bare).is_ok(), !has_checksums, "{version}");
     }
 }
+
+#[test]
+fn spatial_columns_of_mariadb_have_a_collation() {
+    // g POINT, t TEXT CHARACTER SET latin1, j JSON, as 11.8 writes them.
+    let shape = b"\x03\xff\xfc\xfc\x03\x04\x02\x04\x07\x03\x03\x3f\x08\x2e\x07\x01\x01\x04\x06\x01g\x01t\x01j";
+    let mut stream = mariadb("");
+    let begin = gtid_event(0, 5, 0, &[]);
+    stream.next(MARIADB_GTID, &begin).unwrap();
+    let body = testing::table_map(1, "shop", "t", shape);
+    let event = stream.stream.event(TABLE_MAP, &body);
+    let (_, Item::TableMap(map)) = stream.decoder.event(&event).unwrap() else {
+        panic!("no table map");
+    };
+    let (columns, _) = map.shape().unwrap();
+    let collations: Vec<_> = columns.iter().map(|column| column.collation).collect();
+    assert_eq!(collations, [Some(63), Some(8), Some(46)]);
+    assert_eq!(columns[0].geometry_type, Some(1));
+}

@@ -40,6 +40,7 @@ fn table() -> DescribedTable {
             is_declared: true,
         }],
         collation: Some(9999),
+        is_versioned: false,
     }
 }
 

@@ -217,6 +217,7 @@ fn the_definition_has_names_key_and_what_is_declared() {
         ],
         keys: vec![primary(&["c", "b"])],
         collation: None,
+        ..DescribedTable::default()
     };
     let columns: [(u8, &[u8], bool); 5] = [
         (3, &[], true),
@@ -417,6 +418,64 @@ fn times_may_be_packed_as_they_were_before_mysql_5_6() {
             };
             let refused = TableDefinition::from_described(map, &table(&[fraction]), mysql());
             assert!(matches!(refused, Err(DefinitionError::Differs { .. })));
+        });
+    }
+}
+
+#[test]
+fn what_mariadb_hides_is_found_in_its_table_maps() {
+    let mariadb = Dialect::of_version("11.8.6-MariaDB");
+    let text = DescribedColumn {
+        name: "n".to_owned(),
+        sql_type: "int(11)".to_owned(),
+        ..DescribedColumn::default()
+    };
+    let key = DescribedKey {
+        name: PRIMARY.to_owned(),
+        is_unique: true,
+        parts: vec![KeyPart {
+            column: Some("n".to_owned()),
+            prefix: None,
+        }],
+        is_declared: false,
+    };
+    let named = |definition: Result<TableDefinition, DefinitionError>| {
+        definition.map(|definition| {
+            let columns = definition.columns.iter();
+            let names: Vec<_> = columns.map(|column| column.name.clone()).collect();
+            (names.join(" "), definition.primary_key)
+        })
+    };
+    let plain = DescribedTable {
+        columns: vec![text],
+        keys: vec![key],
+        ..DescribedTable::default()
+    };
+    let versioned = DescribedTable {
+        is_versioned: true,
+        ..plain.clone()
+    };
+    let int = (3, &[][..], false);
+    let hash = (8, &[][..], true);
+    let time = (17, &[6][..], false);
+    for (columns, described, expected) in [
+        (&[int, hash][..], &plain, Some(("n DB_ROW_HASH_1", vec![0]))),
+        (
+            &[int, time, time],
+            &versioned,
+            Some(("n row_start row_end", vec![0, 2])),
+        ),
+        // Neither is guessed of others: as many as there are keys, and of that type.
+        (&[int, hash, hash], &plain, None),
+        (&[int, time, time], &plain, None),
+        (&[int, int], &plain, None),
+    ] {
+        with_map(columns, &[], |map| {
+            let found = named(TableDefinition::from_described(map, described, mariadb));
+            let expected = expected.map(|(names, key)| (names.to_owned(), key));
+            assert_eq!(found.ok(), expected);
+            let on_mysql = TableDefinition::from_described(map, &plain, mysql());
+            assert!(columns.len() == 1 || on_mysql.is_err());
         });
     }
 }

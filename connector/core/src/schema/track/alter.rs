@@ -34,6 +34,8 @@ pub(super) struct Alteration {
     ends_of_periods: Vec<String>,
     /// Of MariaDB's tables with a history, nothing more is known then.
     loses_history: bool,
+    /// Whether MariaDB keeps its history from here on.
+    is_versioned: Option<bool>,
 }
 
 /// A name, and whether it may be that there is no such thing.
@@ -133,6 +135,7 @@ impl Alteration {
             return Ok(());
         }
         if p.take_all(&["SYSTEM", "VERSIONING"]) {
+            self.is_versioned = Some(true);
             return Ok(());
         }
         if p.is_all(&["PERIOD", "FOR"]) {
@@ -162,6 +165,7 @@ impl Alteration {
         let is_conditional = |p: &mut Parser| p.take_all(&["IF", "EXISTS"]);
         if p.take_all(&["SYSTEM", "VERSIONING"]) {
             self.loses_history = true;
+            self.is_versioned = Some(false);
         } else if p.take_all(&["PERIOD", "FOR"]) {
             is_conditional(p);
             self.loses_history |= p.is("SYSTEM_TIME");
@@ -257,6 +261,7 @@ impl Alteration {
         environment: &Environment,
     ) -> Result<DescribedTable, NotUnderstood> {
         let mut after = table.clone();
+        after.is_versioned = self.is_versioned.unwrap_or(table.is_versioned);
         // Its keys lose the column that tells rows of the past apart.
         let has_ends = |table: &DescribedTable| {
             let mut columns = table.columns.iter();

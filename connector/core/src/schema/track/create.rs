@@ -110,12 +110,13 @@ pub(super) fn table(
     }
     p.expect_sign(')')?;
     let mut option = CharsetOption::default();
-    read_options(p, &mut option)?;
+    let is_versioned = read_options(p, &mut option)?;
     let collation = option.resolve(of_database, environment)?;
     let mut table = DescribedTable {
         columns: Vec::with_capacity(columns.len()),
         keys: Vec::with_capacity(keys.len()),
         collation: collation.map(|collation| collation.number),
+        is_versioned,
     };
     for column in &columns {
         table
@@ -183,18 +184,21 @@ impl DescribedTable {
     }
 }
 
-/// Passes the options of a table up to the end, and takes note of its character set.
-fn read_options(p: &mut Parser, option: &mut CharsetOption) -> Result<(), NotUnderstood> {
+/// Passes the options of a table up to the end, and takes note of its character set. True for one with a history (MariaDB).
+fn read_options(p: &mut Parser, option: &mut CharsetOption) -> Result<bool, NotUnderstood> {
+    let mut is_versioned = false;
     loop {
         p.take_sign(',');
         if p.is_done() {
-            return Ok(());
+            return Ok(is_versioned);
         }
         // Behind it nothing is said of columns, but perhaps what fills the table.
         if p.is_all(&["PARTITION", "BY"]) {
-            return skip_partitions(p);
+            return skip_partitions(p).map(|()| is_versioned);
         }
-        if !option.read(p)? && !skip_option(p)? {
+        if p.take_all(&["WITH", "SYSTEM", "VERSIONING"]) {
+            is_versioned = true;
+        } else if !option.read(p)? && !skip_option(p)? {
             return Err(NotUnderstood("an option of a table is not known"));
         }
     }
@@ -262,8 +266,8 @@ pub(super) fn skip_option(p: &mut Parser) -> Result<bool, NotUnderstood> {
         }
         Ok(true)
     } else {
-        // The end of CREATE TABLE … SELECT in ROW format; and what MariaDB calls a table with a history.
-        Ok(p.take_all(&["START", "TRANSACTION"]) || p.take_all(&["WITH", "SYSTEM", "VERSIONING"]))
+        // The end of CREATE TABLE … SELECT in ROW format.
+        Ok(p.take_all(&["START", "TRANSACTION"]))
     }
 }
 
