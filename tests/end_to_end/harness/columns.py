@@ -23,18 +23,19 @@ def since(mysql: str | None, mariadb: str | None) -> frozenset[str]:
 
 FRACTIONS = since("mysql56", "mariadb1011")
 JSON = since("mysql57", None)
-# These show the names of an ENUM with a question mark for each character outside of the basic plane.
-NAMED = since("mysql8015", "mariadb1011")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column type, the values that go through it, how SELECT shows one exactly, and the servers that have it."""
+    """A column type, the values that go through it (none where the server sets them), how SELECT shows one exactly, and the
+    kinds of server that have it."""
 
     sql: str
     values: list[str]
     select: str = NUMBER
     kinds: frozenset[str] = KINDS
+    needs_names: bool = False  # of members in the binlog: the server's description has a question mark for such characters
+    left_out_by: frozenset[str] = frozenset()  # of images of updates and deletes, whatever binlog_row_image says
 
     @property
     def word(self) -> str:
@@ -43,7 +44,7 @@ class Column:
 
     @property
     def definition(self) -> str:
-        return self.sql if "GENERATED" in self.sql else f"{self.sql} NULL"
+        return f"{self.sql} NULL" if self.values else self.sql
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,13 @@ class Type:
     table: str = ""  # behind the columns of the table
     options: str = ""  # of the table
     made_with: tuple[str, str] | None = None  # a global setting with which the table is made
+    has_history: bool = False  # rows that ended are kept, and written to the binlog as rows of their own
 
-    def on(self, kind: str) -> "Type":
-        """What a kind of server has of it."""
-        return replace(self, columns=[column for column in self.columns if kind in column.kinds])
+    def on(self, kind: str, has_names: bool) -> "Type":
+        """What a kind of server has of it, whose binlog has the names of members or not."""
+        return replace(self, columns=[
+            column for column in self.columns if kind in column.kinds and (has_names or not column.needs_names)
+        ])
 
 
 def integers() -> list[Type]:
@@ -214,6 +218,8 @@ def temporals() -> list[Type]:
             Type(f"{name}(n), old format", of_fractions(of, since(None, "mariadb1011")), made_with=("mysql56_temporal_format", "OFF"))
             for name, of in [("TIME", time), ("DATETIME", datetime), ("TIMESTAMP", timestamp)]
         ],
+        # Alone it has as many bytes as one without a fraction.
+        Type("DATETIME(6), old format", [datetime(6, ".999999", since(None, "mariadb1011"))], made_with=("mysql56_temporal_format", "OFF")),
     ]
 
 
@@ -239,7 +245,7 @@ def members() -> list[Type]:
     flags = ",".join(f"'f{number}'" for number in range(1, 65))
     return [
         Type("ENUM", [
-            Column(f"ENUM({small})", ["'small'", "'it''s'", quoted("ä🐌"), "'no member'", "4"], TEXT, NAMED),
+            Column(f"ENUM({small})", ["'small'", "'it''s'", quoted("ä🐌"), "'no member'", "4"], TEXT, needs_names=True),
             Column(f"ENUM({small.replace(SNAIL, '')})", ["'small'", "'it''s'", quoted("ä"), "'no member'", "4"], TEXT),
             Column(f"ENUM({many})", ["1", "255", "256", "300"], TEXT),
         ]),
@@ -249,7 +255,7 @@ def members() -> list[Type]:
         ]),
         Type("ENUM, SET of charsets", [
             Column("ENUM('ä','ö') CHARACTER SET latin1", ["1", "2"], TEXT), Column("ENUM('あ') CHARACTER SET sjis", ["1"], TEXT),
-            Column("ENUM('ä','🐌') CHARACTER SET utf16", ["1", "2"], TEXT, NAMED), Column("SET('ä','🐌') CHARACTER SET utf32", ["3"], TEXT, NAMED),
+            Column("ENUM('ä','🐌') CHARACTER SET utf16", ["1", "2"], TEXT, needs_names=True), Column("SET('ä','🐌') CHARACTER SET utf32", ["3"], TEXT, needs_names=True),
             Column("ENUM('ä','ö') CHARACTER SET utf16", ["1", "2"], TEXT), Column("SET('ä','ö') CHARACTER SET utf32", ["3"], TEXT),
             Column("ENUM('a','') CHARACTER SET binary", ["1", "2"], TEXT), Column("ENUM('ä') CHARACTER SET utf8mb3", ["1"], TEXT),
             Column("SET('你','好') CHARACTER SET gbk", ["3", "2"], TEXT),
@@ -262,17 +268,18 @@ def json_values() -> list[Type]:
     big = json.dumps({f"key {number}": "x" * number for number in range(400)})
     texts = [
         "null", "true", "false", "0", "-1", "32767", "-32769", "2147483648", "-9223372036854775808", "18446744073709551615", "1e400".replace("400", "300"),
-        "1.5", "-0.0", "1e-7", "123456789012345678901234567890", '""', '"\\u0001\\u0000\\u001f\\"\\\\\\/\\b\\f\\n\\r\\t\u007f ä🐌"', "[]", "{}", "[[], {}, [1, [2, {\"a\": null}]]]",
+        "1.5", "1e-7", "123456789012345678901234567890", '""', '"\\u0001\\u0000\\u001f\\"\\\\\\/\\b\\f\\n\\r\\t\u007f ä🐌"', "[]", "{}", "[[], {}, [1, [2, {\"a\": null}]]]",
         '{"b": 1, "a": 2, "aa": 3, "": 4, "ä": 5}', big, json.dumps(list(range(30000))), json.dumps("y" * 70000),
     ]
     built = [
         "JSON_ARRAY(1.50, -0.05, 12345678901234567890.123456789, 99999999999999999999999999999999999.999999999999999999999999999999)",
         "JSON_ARRAY(CAST('2015-01-15' AS DATE), CAST('2015-01-15 23:24:25.12' AS DATETIME(2)), CAST('0000-00-00' AS DATETIME))",
         "JSON_ARRAY(CAST('-12:01:02.5' AS TIME(1)), CAST('838:59:59' AS TIME), CAST('-33:00:00.000001' AS TIME(6)), CAST('31:00:00' AS TIME))",
-        "JSON_ARRAY(CAST('2015-01-15 23:24:25' AS DATETIME), x'0102ff', REPEAT(x'00ff10', 60), b'101', 1e0, 0.1e0, 1e15, 1e16, 1.25e-16)",
-        "JSON_OBJECT('point', ST_GeomFromText('POINT(1 2)'), 'bytes', CAST('ä' AS BINARY))",
+        "JSON_ARRAY(CAST('2015-01-15 23:24:25' AS DATETIME), x'0102ff', b'101', 0.1e0, 1e16, 1.25e-16)",
+        "JSON_OBJECT('point', ST_GeomFromText('POINT(1.5 -2.25)'), 'bytes', CAST('ä' AS BINARY))",
         "JSON_ARRAY(CAST(TIMESTAMP'2015-01-15 23:24:25.000001' AS JSON), CAST(x'7e' AS JSON), CAST(CAST(18446744073709551615 AS UNSIGNED) AS JSON))",
     ]
+    whole = [quoted("-0.0"), quoted("[1.0, 1e2]"), "JSON_ARRAY(1e0, 1e15, -3e0)", "JSON_OBJECT('point', ST_GeomFromText('POINT(1 2)'))"]
     return [
         Type("JSON", [
             Column("JSON", [quoted(text) for text in [*texts, deep]] + built, kinds=JSON),
@@ -280,6 +287,8 @@ def json_values() -> list[Type]:
             # A LONGTEXT that MariaDB checks: not for values deeper than 32.
             Column("JSON", [quoted(text) for text in texts], TEXT, since(None, "mariadb1011")),
         ]),
+        Type("JSON, doubles that are whole numbers", [Column("JSON", whole, kinds=JSON)]),
+        Type("JSON, long bytes", [Column("JSON", ["JSON_ARRAY(REPEAT(x'00ff10', 60))"], kinds=JSON)]),
     ]
 
 
@@ -325,13 +334,13 @@ def addresses() -> list[Type]:
 
 def forms() -> list[Type]:
     """Columns and tables of other forms."""
-    generated = since("mysql57", "mariadb1011")
+    generated, left_out_by, versioned = since("mysql57", "mariadb1011"), since(None, "mariadb"), since(None, "mariadb1011")
     numbers, words = Column("INT", ["1", "-7"]), Column("VARCHAR(20)", ["'a'", quoted("ä€")], TEXT)
     return [
         *[
             Type(f"generated {each}", [
-                replace(numbers, kinds=generated), Column(f"INT GENERATED ALWAYS AS (c0 * 2) {each}", ["DEFAULT"], kinds=generated),
-                replace(words, kinds=generated), Column(f"VARCHAR(40) GENERATED ALWAYS AS (CONCAT(c2, c2)) {each}", ["DEFAULT"], TEXT, generated),
+                replace(numbers, kinds=generated), Column(f"INT GENERATED ALWAYS AS (c0 * 2) {each}", [], kinds=generated, left_out_by=left_out_by),
+                replace(words, kinds=generated), Column(f"VARCHAR(40) GENERATED ALWAYS AS (CONCAT(c2, c2)) {each}", [], TEXT, generated, left_out_by=left_out_by),
                 replace(numbers, kinds=generated),
             ])
             for each in ("STORED", "VIRTUAL")
@@ -344,12 +353,11 @@ def forms() -> list[Type]:
         Type("a key of several values", [
             Column("JSON", ["'[1, 2]'", "'[]'"], kinds=since("mysql80", None)), replace(numbers, kinds=since("mysql80", None)),
         ], table=", KEY ((CAST(c0 AS UNSIGNED ARRAY)))"),
-        Type("system versioning", [replace(each, kinds=since(None, "mariadb1011")) for each in (numbers, words)], options="WITH SYSTEM VERSIONING"),
+        Type("system versioning", [replace(each, kinds=versioned) for each in (numbers, words)], options="WITH SYSTEM VERSIONING", has_history=True),
         Type("system versioning, named", [
-            *[replace(each, kinds=since(None, "mariadb1011")) for each in (numbers, words)],
-            Column("TIMESTAMP(6) GENERATED ALWAYS AS ROW START", ["DEFAULT"], kinds=since(None, "mariadb1011")),
-            Column("TIMESTAMP(6) GENERATED ALWAYS AS ROW END", ["DEFAULT"], kinds=since(None, "mariadb1011")),
-        ], table=", PERIOD FOR SYSTEM_TIME (c2, c3)", options="WITH SYSTEM VERSIONING"),
+            *[replace(each, kinds=versioned) for each in (numbers, words)],
+            *[Column(f"TIMESTAMP(6) GENERATED ALWAYS AS ROW {each}", [], kinds=versioned) for each in ("START", "END")],
+        ], table=", PERIOD FOR SYSTEM_TIME (c2, c3)", options="WITH SYSTEM VERSIONING", has_history=True),
         Type("MyISAM", [numbers, words, Column("BIT(9)", ["0", "511"], BITS), Column("BLOB", ["''", "x'00'"], BYTES)], options="ENGINE=MyISAM"),
     ]
 

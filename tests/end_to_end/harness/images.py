@@ -1,6 +1,7 @@
 """Runs values through a table, and compares the images of its events with what SELECT returned meanwhile."""
 
 import datetime
+import os
 import re
 import struct
 from collections import Counter
@@ -17,10 +18,23 @@ Rows = dict[int, list[Any]]
 
 @dataclass(frozen=True)
 class Steps:
-    """What SELECT returned by the row's number: after the inserts, and after the updates."""
+    """What SELECT returned by the row's number: after the inserts, after the updates, and under other keys. And in the end the
+    history of all rows, where the server keeps one."""
 
     inserted: Rows
     updated: Rows
+    moved: Rows
+    history: list[list[Any]]
+
+    def of(self, op: str, image: str, number: int) -> list[Any]:
+        """What an image of an event has to be, by what was done to the row of that key."""
+        if op == "u":
+            rows = self.inserted if image == "before" else self.updated
+        elif op == "d":
+            rows = self.updated if number > 0 else self.moved
+        else:
+            rows = self.inserted if number >= 0 else self.moved
+        return rows[abs(number)]
 
 
 def create(task: Task, table: str, columns: list[Column], rest: str = "", options: str = "CHARACTER SET utf8mb4") -> None:
@@ -28,31 +42,38 @@ def create(task: Task, table: str, columns: list[Column], rest: str = "", option
     task.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY{definitions}{rest}) {options}")
 
 
-def run(task: Task, table: str, columns: list[Column]) -> Steps:
+def run(task: Task, table: str, columns: list[Column], has_history: bool = False) -> Steps:
     """Inserts a row of NULL and one for each value, moves each column to its next value, and deletes all."""
     count = max(len(column.values) for column in columns)
-    names = ", ".join(f"c{n}" for n in range(len(columns)))
+    given = [(n, column.values) for n, column in enumerate(columns) if column.values]
+    names = ", ".join(f"c{n}" for n, _ in given)
     with task.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'")
         cursor.execute(f"INSERT INTO {table} (id) VALUES (0)")
         for row in range(count):
-            values = ", ".join(column.values[row % len(column.values)] for column in columns)
-            cursor.execute(f"INSERT INTO {table} (id, {names}) VALUES ({row + 1}, {values})")
+            inserts = ", ".join(values[row % len(values)] for _, values in given)
+            cursor.execute(f"INSERT INTO {table} (id, {names}) VALUES ({row + 1}, {inserts})")
         inserted = select(cursor, table, columns)
         for row in range(count):
-            changes = ", ".join(f"c{n} = {column.values[(row + 1) % len(column.values)]}" for n, column in enumerate(columns))
+            changes = ", ".join(f"c{n} = {values[(row + 1) % len(values)]}" for n, values in given)
             cursor.execute(f"UPDATE {table} SET {changes} WHERE id = {row + 1}")
-        # Under another key: a delete and a create.
-        cursor.execute(f"UPDATE {table} SET id = -id WHERE id > 0 ORDER BY id DESC")
         updated = select(cursor, table, columns)
+        # A delete and a create.
+        cursor.execute(f"UPDATE {table} SET id = -id WHERE id > 0 ORDER BY id DESC")
+        moved = select(cursor, table, columns)
         cursor.execute(f"DELETE FROM {table}")
-    return Steps(inserted, updated)
+        history = select_all(cursor, f"{table} FOR SYSTEM_TIME ALL", columns) if has_history else []
+    return Steps(inserted, updated, moved, history)
 
 
 def select(cursor: Any, table: str, columns: list[Column]) -> Rows:
+    return {abs(row[0]): row[1:] for row in select_all(cursor, table, columns)}
+
+
+def select_all(cursor: Any, table: str, columns: list[Column]) -> list[list[Any]]:
     shown = ", ".join(column.select.format(f"c{n}") for n, column in enumerate(columns))
     cursor.execute(f"SELECT id, {shown} FROM {table}")
-    return {abs(row[0]): list(row[1:]) for row in cursor.fetchall()}
+    return list(map(list, cursor.fetchall()))
 
 
 def is_whole(events: list[Event], steps: Steps) -> bool:
@@ -60,33 +81,54 @@ def is_whole(events: list[Event], steps: Steps) -> bool:
     return sum(event.value["op"] == "d" and event.value["before"]["id"] <= 0 for event in events) == len(steps.inserted)
 
 
-def problems(events: list[Event], steps: Steps, columns: list[Column]) -> list[str]:
-    """Where the events are not what SELECT returned."""
+def problems(events: list[Event], steps: Steps, columns: list[Column], kind: str) -> list[str]:
+    """Where the events of a kind of server are not what SELECT returned."""
     found = []
+    if steps.history:
+        events, ended = by_end(events)
+        published = [[event.key["id"], *[shown(c, event.value["after"][f"c{n}"]) for n, c in enumerate(columns)]] for event in ended]
+        if sorted(map(str, published)) != sorted(map(str, steps.history)) or {event.value["op"] for event in ended} != {"c"}:
+            found.append(f"the history is {sorted(map(str, published))} instead of {sorted(map(str, steps.history))}")
     for value in (event.value for event in events):
-        op, before, after = value["op"], value["before"], value["after"]
-        if before is not None:
-            found += differences(value, "before", steps.inserted if op == "u" else steps.updated, columns)
-        if after is not None:
-            found += differences(value, "after", steps.inserted if op == "c" and after["id"] >= 0 else steps.updated, columns)
+        for image in ("before", "after"):
+            if value[image] is not None:
+                found += differences(value, image, steps, columns, kind)
     return found + miscounted(events, steps)
 
 
-def differences(value: dict[str, Any], image: str, rows: Rows, columns: list[Column]) -> list[str]:
+def by_end(events: list[Event]) -> tuple[list[Event], list[Event]]:
+    """The events of rows that are there, and those of rows that ended: the end is in the key, and of the others the greatest."""
+    def end(event: Event) -> datetime.datetime:
+        return next(value for name, value in event.key.items() if name != "id")
+
+    never = max(map(end, events))
+    return [event for event in events if end(event) == never], [event for event in events if end(event) != never]
+
+
+def differences(value: dict[str, Any], image: str, steps: Steps, columns: list[Column], kind: str) -> list[str]:
     row, what = value[image], f"{image} {value['op']} of {value[image]['id']}"
-    selected = rows[abs(row["id"])]
-    found, invalid = [], []
+    selected = steps.of(value["op"], image, row["id"])
+    is_insert = value["op"] == "c" and row["id"] >= 0
+    found, names = [], {"invalid": [], "unset": []}
     for n, column in enumerate(columns):
         published, wanted = shown(column, row[f"c{n}"]), expected(column, selected[n])
+        if kind in column.left_out_by and not is_insert:
+            wanted = None
+            names["unset"].append(f"c{n}")
+        elif wanted is None and selected[n] is not None:
+            names["invalid"].append(f"c{n}")
         if published != wanted or (isinstance(published, float) and str(published) != str(wanted)):
-            found.append(f"{what}, {column.sql[:60]}: {str(published)[:100]!r} instead of {str(wanted)[:100]!r}")
-        if wanted is None and selected[n] is not None:
-            invalid.append(f"c{n}")
-    for name, wanted in [("invalid", sorted(invalid)), ("unset", [])]:
-        names = sorted(value["source"][f"{name}_{image}"])
-        if names != wanted:
-            found.append(f"{what}: {name} are {names} instead of {wanted}")
+            found.append(f"{what}, {column.sql[:60]}: {unlike(str(published), str(wanted))}")
+    for name, wanted in names.items():
+        if sorted(value["source"][f"{name}_{image}"]) != sorted(wanted):
+            found.append(f"{what}: {name} are {value['source'][f'{name}_{image}']} instead of {wanted}")
     return found
+
+
+def unlike(published: str, wanted: str) -> str:
+    """Both from a little before the first character that differs."""
+    begin = max(len(os.path.commonprefix([published, wanted])) - 20, 0)
+    return f"{published[begin:][:100]!r} instead of {wanted[begin:][:100]!r}{f', from character {begin} on' if begin else ''}"
 
 
 def miscounted(events: list[Event], steps: Steps) -> list[str]:
