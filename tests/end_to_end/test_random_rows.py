@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.columns import BITS, BYTES, CHARSETS, FLOAT, NUMBER, TEXT, Column, quoted
+from harness.images import expected, shown
 from harness.task import Task
-from test_types import BITS, BYTES, CHARSETS, FLOAT, NUMBER, TEXT, Column, expected, quoted, shown
 
 SEED = int(os.environ.get("BINLOG_BRIDGE_TEST_SEED", "20261127"))
 ROWS = int(os.environ.get("BINLOG_BRIDGE_TEST_ROWS", "20000"))

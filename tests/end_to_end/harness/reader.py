@@ -133,11 +133,13 @@ class Follower:
             self.decode(topic, MessageField.KEY, key), self.decode(topic, MessageField.VALUE, value), key, value,
         )
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 30) -> None:
+    def until(self, condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = 30) -> None:
         """Reads until the condition on what was read is true."""
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}; read so far: {self.counts()}"
+            assert time.monotonic() < deadline, (
+                f"not within {seconds:g} s: {what() if callable(what) else what}; read so far: {self.counts()}"
+            )
             if time.monotonic() - self.looked_at > 0.3:
                 self.look_for_partitions()
             self.step()
