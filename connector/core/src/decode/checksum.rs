@@ -41,17 +41,40 @@ pub(super) fn checked(bytes: &[u8]) -> Option<&[u8]> {
 
 /// By the version of a server, such as `5.5.9-log`; one that cannot be read is taken for a newer one.
 fn has_checksums(version: &[u8]) -> bool {
-    let is_mariadb = is_mariadb(version);
-    let mut numbers = version
-        .split(|byte| !byte.is_ascii_digit())
-        .map(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
+    let first = if is_mariadb(version) {
+        [5, 3, 0]
+    } else {
+        [5, 6, 1]
+    };
+    numbers(version).is_none_or(|version| version >= first)
+}
+
+/// The three numbers that a version begins with.
+fn numbers(version: &[u8]) -> Option<[u32; 3]> {
+    let digits = version.split(|byte| !byte.is_ascii_digit());
+    let mut numbers = digits.map(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     let mut next = || numbers.next().flatten();
-    match (next(), next(), next()) {
-        (Some(major), Some(minor), Some(patch)) => {
-            let first = if is_mariadb { (5, 3, 0) } else { (5, 6, 1) };
-            (major, minor, patch) >= first
+    Some([next()?, next()?, next()?])
+}
+
+/// What the optional metadata of table maps depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Spatial columns have a collation.
+    pub(super) is_mariadb: bool,
+    /// A YEAR has a sign like other numbers. In MySQL 8.0.15 it had none yet, in 8.0.31 and in MariaDB it has one.
+    pub(super) has_signs_of_years: bool,
+}
+
+impl Layout {
+    /// By the version of the server that wrote the file.
+    pub(super) fn of(version: &[u8]) -> Self {
+        let is_mariadb = is_mariadb(version);
+        let is_newer = numbers(version).is_none_or(|version| version >= [8, 0, 16]);
+        Self {
+            is_mariadb,
+            has_signs_of_years: is_mariadb || is_newer,
         }
-        _ => true,
     }
 }
 
@@ -59,6 +82,6 @@ fn has_checksums(version: &[u8]) -> bool {
 const MARIADB: &[u8] = b"MariaDB";
 
 /// True for the version of a MariaDB server.
-pub(super) fn is_mariadb(version: &[u8]) -> bool {
+fn is_mariadb(version: &[u8]) -> bool {
     version.windows(MARIADB.len()).any(|part| part == MARIADB)
 }

@@ -23,7 +23,7 @@ pub use rows::RowsEvent;
 pub use statement::{CharsetCollations, Pairs, Session, Statement};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
-use self::checksum::Checksum;
+use self::checksum::{Checksum, Layout};
 use self::payload::Payload;
 pub use crate::event::RowsKind;
 use crate::event::{EventHeader, EventType, HEADER_LEN, RowsFormat};
@@ -108,8 +108,8 @@ pub struct Decoder {
     /// Transactions that are known to have no end.
     dead: Vec<DeadTransaction>,
     checksum: Checksum,
-    /// The server that wrote the file is a MariaDB server.
-    is_mariadb: bool,
+    /// The server that wrote the file.
+    layout: Layout,
     /// The statement of the transaction at hand is only a part of an ALTER of MariaDB: it changes nothing by itself.
     is_part_of_alter: bool,
     /// The compressed transaction whose events are being read.
@@ -130,7 +130,7 @@ impl Decoder {
             previous: Transaction::default(),
             dead: Vec::new(),
             checksum: Checksum::Unknown,
-            is_mariadb: false,
+            layout: Layout::of(b""),
             is_part_of_alter: false,
             payload: None,
         }
@@ -287,7 +287,7 @@ impl Decoder {
                 .and_then(|()| self.finish(Ending::Prepared, end)),
             EventType::TableMap => self
                 .inside()
-                .and(TableMapEvent::read(body, self.is_mariadb).map(Item::TableMap)),
+                .and(TableMapEvent::read(body, self.layout).map(Item::TableMap)),
             EventType::Rows(format) => self.rows(body, format),
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),
@@ -426,7 +426,13 @@ impl Decoder {
         text: &'a [u8],
         ends_transaction: bool,
     ) -> Item<'a> {
-        statement::statement(status, database, text, ends_transaction, self.is_mariadb)
+        statement::statement(
+            status,
+            database,
+            text,
+            ends_transaction,
+            self.layout.is_mariadb,
+        )
     }
 
     /// Servers before 5.7 announce nothing where GTIDs are off.
@@ -496,7 +502,7 @@ impl Decoder {
             return Err(DecodeErrorKind::BinlogVersion { version });
         }
         let server_version = body.take(50)?;
-        self.is_mariadb = checksum::is_mariadb(server_version);
+        self.layout = Layout::of(server_version);
         let created = body.u32()?;
         let header_len = body.u8()?;
         if usize::from(header_len) != HEADER_LEN {

@@ -30,7 +30,11 @@ impl Decoder {
             return payload.end.clone();
         }
         // MariaDB 11 says no place of what is inside of a transaction: one event follows another.
-        if header.end == 0 && self.is_mariadb && self.state != State::Outside && !is_heartbeat {
+        if header.end == 0
+            && self.layout.is_mariadb
+            && self.state != State::Outside
+            && !is_heartbeat
+        {
             self.at.offset = self.at.offset.saturating_add(u64::from(self.size));
             self.size = header.size;
             return self.end();

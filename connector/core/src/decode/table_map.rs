@@ -3,6 +3,7 @@
 //! Format: MySQL source, `libs/mysql/binlog/event/rows_event.h` (`Table_map_event`), with the optional
 //! metadata that `binlog_row_metadata=FULL` adds.
 
+use super::checksum::Layout;
 use super::error::DecodeErrorKind;
 use super::rows::column_count;
 use crate::input::Input;
@@ -19,7 +20,7 @@ pub struct TableMapEvent<'a> {
     /// Everything after the table id: equal bytes mean an equal shape.
     pub body: &'a [u8],
     shape: &'a [u8],
-    is_mariadb: bool,
+    layout: Layout,
 }
 
 /// What a table map says of one column.
@@ -83,7 +84,7 @@ use type_number as t;
 
 impl<'a> TableMapEvent<'a> {
     /// Reads the names. Which server wrote it decides how optional metadata is laid out.
-    pub(super) fn read(mut input: Input<'a>, is_mariadb: bool) -> Result<Self, DecodeErrorKind> {
+    pub(super) fn read(mut input: Input<'a>, layout: Layout) -> Result<Self, DecodeErrorKind> {
         let table_id = input.u48()?;
         let body = input.rest();
         let _flags = input.u16()?;
@@ -95,7 +96,7 @@ impl<'a> TableMapEvent<'a> {
             table,
             body,
             shape: input.rest(),
-            is_mariadb,
+            layout,
         })
     }
 
@@ -143,7 +144,7 @@ impl<'a> TableMapEvent<'a> {
                 visible: true,
             });
         }
-        let key = read_optional(input, &mut columns, self.is_mariadb)?;
+        let key = read_optional(input, &mut columns, self.layout)?;
         Ok((columns, key))
     }
 }
@@ -218,6 +219,10 @@ fn has_collation(column: &ColumnMetadata) -> bool {
     )
 }
 
+fn is_year(column: &ColumnMetadata) -> bool {
+    column.type_number == t::YEAR
+}
+
 fn is_spatial(column: &ColumnMetadata) -> bool {
     column.type_number == t::GEOMETRY
 }
@@ -246,12 +251,16 @@ mod field {
 fn read_optional(
     mut input: Input<'_>,
     columns: &mut [ColumnMetadata],
-    is_mariadb: bool,
+    layout: Layout,
 ) -> Result<Vec<usize>, DecodeErrorKind> {
     // To MariaDB spatial values are bytes with a collation.
-    let has_collation = match is_mariadb {
+    let has_collation = match layout.is_mariadb {
         true => |column: &_| has_collation(column) || is_spatial(column),
         false => has_collation,
+    };
+    let has_sign = match layout.has_signs_of_years {
+        true => is_numeric,
+        false => |column: &_| is_numeric(column) && !is_year(column),
     };
     let mut key = Vec::new();
     while !input.is_empty() {
@@ -259,7 +268,7 @@ fn read_optional(
         let mut value = Input::new(input.length_encoded_bytes()?);
         match number {
             field::SIGNEDNESS => {
-                for (index, column) in of(columns, is_numeric).enumerate() {
+                for (index, column) in of(columns, has_sign).enumerate() {
                     column.unsigned = Some(highest_first(&value, index)?);
                 }
             }

@@ -1,6 +1,7 @@
 //! Hand-made events, as MySQL 8.0 writes them: what each means, where it leaves the decoder, and that no damage
 //! makes it panic.
 
+use super::checksum::Layout;
 use super::{
     DeadTransaction, DecodeErrorKind, Decoder, Ending, Item, Joined, Joiner, RowsKind,
     TableMapEvent, Transaction,
@@ -1021,7 +1022,7 @@ mod table_map {
 
     fn read(shape: &[u8]) -> Result<(Vec<ColumnMetadata>, Vec<usize>), DecodeErrorKind> {
         let body = testing::table_map(1, "shop", "t", shape);
-        TableMapEvent::read(Input::new(&body), false)
+        TableMapEvent::read(Input::new(&body), Layout::of(b"8.0.31"))
             .unwrap()
             .shape()
     }
@@ -1273,9 +1274,9 @@ mod table_map {
         let body = testing::table_map(1, "shop", "t", &testing::shape_of_one_int());
         let mut damaged = body.clone();
         damaged[9] = 0xff;
-        let error = TableMapEvent::read(Input::new(&damaged), false).unwrap_err();
+        let error = TableMapEvent::read(Input::new(&damaged), Layout::of(b"8.0.31")).unwrap_err();
         assert_eq!(error, DecodeErrorKind::TableMap { what });
-        let map = TableMapEvent::read(Input::new(&body), false).unwrap();
+        let map = TableMapEvent::read(Input::new(&body), Layout::of(b"8.0.31")).unwrap();
         assert_eq!((map.table_id, map.database, map.table), (1, "shop", "t"));
         assert_eq!(map.body, &body[6..]);
     }

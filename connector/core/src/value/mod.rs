@@ -324,7 +324,11 @@ impl ColumnType {
     /// True if a table map of MariaDB, which may have VECTOR or not, might mean another type by it. Of times in the old format
     /// it does not say how many digits their fraction has.
     pub(crate) fn is_ambiguous(&self, has_vectors: bool) -> bool {
-        let old = [Temporal::OldTime, Temporal::OldDateTime, Temporal::OldTimestamp];
+        let old = [
+            Temporal::OldTime,
+            Temporal::OldDateTime,
+            Temporal::OldTimestamp,
+        ];
         if matches!(self, Self::Temporal(temporal) if old.contains(temporal)) {
             return true;
         }

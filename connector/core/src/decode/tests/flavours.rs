@@ -369,3 +369,30 @@ fn spatial_columns_of_mariadb_have_a_collation() {
     assert_eq!(collations, [Some(63), Some(8), Some(46)]);
     assert_eq!(columns[0].geometry_type, Some(1));
 }
+
+#[test]
+fn a_year_has_a_sign_in_newer_servers_only() {
+    // a YEAR, b INT UNSIGNED, c INT, e INT UNSIGNED, as these servers write them.
+    let unsigned = |version: &str, bits: u8| {
+        let shape = [&[4, 13, 3, 3, 3, 0, 15, 1, 1][..], &[bits]].concat();
+        let mut stream = Followed::new(file_position(4), true);
+        stream.describe(version, 0);
+        stream.next(GTID, &gtid(1)).unwrap();
+        stream.next(QUERY, &query("BEGIN")).unwrap();
+        let event = stream
+            .stream
+            .event(TABLE_MAP, &testing::table_map(1, "shop", "t", &shape));
+        let (_, Item::TableMap(map)) = stream.decoder.event(&event).unwrap() else {
+            panic!("no table map");
+        };
+        let (columns, _) = map.shape().unwrap();
+        let unsigned = columns.iter().map(|column| column.unsigned);
+        unsigned.collect::<Vec<_>>()
+    };
+    let numbers = [Some(true), Some(false), Some(true)];
+    assert_eq!(unsigned("8.0.15", 0xa0), [&[None][..], &numbers].concat());
+    for version in ["8.0.31", "9.7.4", "10.11.18-MariaDB"] {
+        let expected = [&[Some(true)][..], &numbers].concat();
+        assert_eq!(unsigned(version, 0xd0), expected, "{version}");
+    }
+}
