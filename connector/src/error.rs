@@ -289,7 +289,8 @@ pub(crate) fn is_elsewhere(code: u16, message: &str) -> bool {
             || says("position > file size")
             || says("bogus data")
             || says("more gtids than")
-            || says("which is not in the master's binlog"))
+            || says("which is not in the master's binlog")
+            || says("is missing the gtid"))
 }
 
 /// True if the server cannot make sense of the bytes at a place: there is no event, but the middle of one. It words
@@ -306,7 +307,7 @@ const OTHER_TOPIC_REMEDY: &str = "What was published to the topic is gone. Resto
 
 const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";
 
-const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or go on without them: run `binlog-bridge offsets set oldest` (with the oldest that the server has) or `newest`; consumers find a GAP record in the transactions topic. Keep binlogs longer (binlog_expire_logs_seconds).";
+const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or go on without them: run `binlog-bridge offsets set oldest` (with the oldest that the server has) or `newest`; consumers find a GAP record in the transactions topic. Keep binlogs longer (binlog_expire_logs_seconds; on older servers expire_logs_days).";
 
 fn decode(kind: &DecodeErrorKind) -> Verdict {
     match kind {
@@ -542,9 +543,9 @@ fn start(error: &StartError) -> Verdict {
         StartError::NoBinlog => halt(
             "Start the server with log_bin (and a server_id), or choose one that writes a binlog.",
         ),
-        StartError::Format(_) => {
-            halt("Run SET PERSIST binlog_format=ROW on the server and let clients reconnect.")
-        }
+        StartError::Format(_) => halt(
+            "Run SET GLOBAL binlog_format=ROW on the server, put it into its configuration, and let clients reconnect.",
+        ),
         StartError::UnknownDatabase(_) => halt(
             "Mend select in the configuration, create the database, or grant the account SELECT on it.",
         ),
@@ -560,7 +561,7 @@ fn start(error: &StartError) -> Verdict {
             "The binlog that was followed is gone (RESET, a restore, or a crash that cost its end). Compare the tables with what was published. To go on, run `binlog-bridge offsets set oldest` for all that the server has, even if published before, or `newest`; consumers find a GAP record in the transactions topic.",
         ),
         StartError::BeyondRequest(_) => halt(
-            "Set gtid_mode=ON on the server, or give up what is left of the file: run FLUSH BINARY LOGS on the server, then `binlog-bridge offsets set newest`.",
+            "The server writes such files only for transactions of that size. Give up what is left of the file: run FLUSH BINARY LOGS on the server, then `binlog-bridge offsets set newest`.",
         ),
         StartError::Position(_) => halt("Report this with the server's version."),
         StartError::Purged { .. } => halt(PURGED_REMEDY),
@@ -572,6 +573,9 @@ fn start(error: &StartError) -> Verdict {
         ),
         StartError::GtidMode { .. } => halt(
             "Set gtid_mode as it was, or run `binlog-bridge offsets set newest` while nothing is written to the tables; consumers find a GAP record in the transactions topic.",
+        ),
+        StartError::Tags => halt(
+            "Point source.host at the server that was followed before; or run `binlog-bridge offsets set newest` while nothing is written to the tables, and consumers find a GAP record in the transactions topic. To begin, name a file and an offset in source.start.",
         ),
         StartError::NothingPublished => halt(
             "Choose where it begins with source.start in the configuration, and start it with `binlog-bridge run`.",

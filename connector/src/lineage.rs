@@ -144,6 +144,7 @@ fn before(
             let files = &survey.files;
             let is_there = files.iter().any(|(file, _)| *file == last.first.file);
             let at = last.first.clone();
+            let is_there = is_there && at.offset <= u64::from(u32::MAX);
             return Ok(is_there.then_some(Position::File { at }));
         }
     };

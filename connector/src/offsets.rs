@@ -19,7 +19,9 @@ use crate::registry::Registry;
 use crate::sink::log::Log;
 use crate::sink::transactor::{Mark, SinkError, Transactor};
 use crate::source::{Dump, Survey};
-use crate::start::{Start, StartError, check_lineage, check_server, first_position, lineage};
+use crate::start::{
+    Start, StartError, check_lineage, check_server, first_position, lineage, placed,
+};
 use crate::supervise::Task;
 
 /// Where a task is to go on.
@@ -118,6 +120,7 @@ async fn plan<D: Dump>(
         return Err(StartError::NothingPublished.into());
     };
     let survey = dump.survey().await?;
+    let checkpoint = &placed(checkpoint, &survey);
     let selection = if survey.lower_case_names {
         task.selection.in_lower_case()
     } else {
@@ -133,7 +136,9 @@ async fn plan<D: Dump>(
     };
     // What is published already may come into the server's set later.
     let is_same_history = reason.is_none() || is_purged;
-    let position = if is_same_history {
+    // A place of MariaDB is the end as it is: its numbers need not grow.
+    let is_end = target == Target::Newest && matches!(begin, Position::Mariadb { .. });
+    let position = if is_same_history && !is_end {
         without_published(begin.clone(), &checkpoint.position)
     } else {
         begin.clone()

@@ -119,6 +119,11 @@ pub enum StartError {
         /// ON or not.
         found: &'static str,
     },
+    /// Only a server that was not followed could say where the transactions of the position are.
+    #[error(
+        "the position has GTIDs with tags, by which this version cannot ask a server, and its file and offset are of another server"
+    )]
+    Tags,
     /// There is no checkpoint that could be moved.
     #[error("the task has published nothing yet: it has no checkpoint")]
     NothingPublished,
@@ -261,11 +266,40 @@ pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), Sta
             recorded: "with GTIDs",
             found: "not ON",
         }),
+        (Position::Gtid { gtid_set, .. }, None) if gtid_set.has_tags() => Err(StartError::Tags),
         (Position::File { .. } | Position::Gtid { .. } | Position::Mariadb { .. }, _) => {
-            check_history(position, &checkpoint.lineage.first_file, survey)?;
+            let first_file = &checkpoint.lineage.first_file;
+            // Numbers are given again behind a restore: of the same server names of files tell.
+            let is_by_files = survey.mariadb.is_some() && is_followed(checkpoint, survey);
+            if is_by_files {
+                check_files(position, first_file, survey)?;
+            }
+            check_history(position, first_file, survey)?;
             check_not_purged(position, survey)
         }
     }
+}
+
+/// True if file and offset of a checkpoint are of the server.
+fn is_followed(checkpoint: &Checkpoint, survey: &Survey) -> bool {
+    let lineage = &checkpoint.lineage;
+    lineage.server_uuid == survey.server_uuid && !lineage.passes_over
+}
+
+/// The checkpoint by file and offset, where the server takes no set of GTIDs: its `gtid_mode` is not ON any more, or there
+/// are tags in the set, by which it cannot be asked yet. Both are of one place.
+#[must_use]
+pub(crate) fn placed(checkpoint: &Checkpoint, survey: &Survey) -> Checkpoint {
+    let mut placed = checkpoint.clone();
+    if let Position::Gtid { gtid_set, at } = &checkpoint.position
+        && survey.mariadb.is_none()
+        && is_followed(checkpoint, survey)
+        && (!survey.gtid_on || gtid_set.has_tags())
+    {
+        tracing::info!(%at, "the server is asked by file and offset instead of GTIDs");
+        placed.position = Position::File { at: at.clone() };
+    }
+    placed
 }
 
 /// Checks that a binlog is still the one that was followed up to a position.
@@ -308,6 +342,15 @@ fn lost(published: &GtidSet, at: &FileOffset, survey: &Survey) -> Result<GtidSet
 
 /// Without GTIDs only names of files tell whether the binlog is still the one that was followed.
 fn check_file(position: &Position, recorded: &str, survey: &Survey) -> Result<(), StartError> {
+    check_files(position, recorded, survey)?;
+    let at = position.at();
+    if at.offset > u64::from(u32::MAX) {
+        return Err(StartError::BeyondRequest(at.to_string()));
+    }
+    Ok(())
+}
+
+fn check_files(position: &Position, recorded: &str, survey: &Survey) -> Result<(), StartError> {
     let at = position.at();
     let first = |file: &str| FileOffset {
         file: file.to_owned(),
@@ -327,9 +370,6 @@ fn check_file(position: &Position, recorded: &str, survey: &Survey) -> Result<()
         };
         let position = at.to_string();
         return Err(StartError::AfterTheEnd { position, end });
-    }
-    if at.offset > u64::from(u32::MAX) {
-        return Err(StartError::BeyondRequest(at.to_string()));
     }
     Ok(())
 }
@@ -393,8 +433,8 @@ pub fn resume(
     selection: &Selection,
 ) -> Result<(Checkpoint, bool), StartError> {
     if let Some(checkpoint) = &state.checkpoint {
-        check_lineage(checkpoint, survey)?;
-        let mut checkpoint = checkpoint.clone();
+        let mut checkpoint = placed(checkpoint, survey);
+        check_lineage(&checkpoint, survey)?;
         let is_other = checkpoint.lineage.server_uuid != survey.server_uuid;
         checkpoint.lineage = Lineage {
             last: checkpoint.lineage.last,
@@ -417,6 +457,14 @@ pub fn resume(
         source_ts_ms: None,
         heartbeats: 0,
     };
+    let checkpoint = placed(&checkpoint, survey);
+    if checkpoint
+        .position
+        .gtid_set()
+        .is_some_and(GtidSet::has_tags)
+    {
+        return Err(StartError::Tags);
+    }
     Ok((checkpoint, true))
 }
 
@@ -496,8 +544,13 @@ mod tests {
             |s| s.binlog_format = "MIXED".into(),
             "binlog_format is MIXED",
         );
-        check(|s| s.binlog_row_metadata = None, "no binlog_row_metadata");
         check(|s| s.databases.clear(), "database shop");
+        // Names may be missing: definitions come from the server then.
+        for metadata in [None, Some("MINIMAL"), Some("NO_LOG")] {
+            let mut survey = survey();
+            survey.binlog_row_metadata = metadata.map(str::to_owned);
+            assert_eq!(check_server(&survey, &Selection::default()), Ok(()));
+        }
     }
 
     #[test]
@@ -562,5 +615,82 @@ mod tests {
         let mut off = survey();
         off.gtid_on = false;
         check(gtid("A:1-5"), &off, Some("gtid_mode"));
+    }
+
+    #[test]
+    fn a_set_that_the_server_takes_no_more_gives_way_to_file_and_offset() {
+        let recorded = checkpoint(gtid("A:1-5"));
+        let at = recorded.position.at().clone();
+        let by_file = Position::File { at };
+        let off = Survey {
+            gtid_on: false,
+            ..survey()
+        };
+        assert_eq!(placed(&recorded, &survey()), recorded);
+        assert_eq!(placed(&recorded, &off).position, by_file);
+        // A tag is no number that can be asked by.
+        let tagged = checkpoint(gtid("A:1-5:red:1"));
+        assert_eq!(placed(&tagged, &survey()).position, by_file);
+        // Of another server, file and offset say nothing.
+        let other = Survey {
+            server_uuid: "other".into(),
+            ..survey()
+        };
+        assert_eq!(placed(&tagged, &other), tagged);
+        assert_eq!(check_lineage(&tagged, &other), Err(StartError::Tags));
+        let mut passes_over = tagged.clone();
+        passes_over.lineage.passes_over = true;
+        assert_eq!(placed(&passes_over, &survey()), passes_over);
+    }
+
+    #[test]
+    fn a_mariadb_server_that_began_its_binlog_anew_is_found_by_its_files() {
+        let mariadb = |first_file: &str, state: &str| Survey {
+            gtid_on: false,
+            first_file: first_file.to_owned(),
+            mariadb: Some(crate::source::MariadbPlaces {
+                state: binlog_bridge_core::position::gtids(state).unwrap(),
+                ..Default::default()
+            }),
+            ..survey()
+        };
+        let at = FileOffset {
+            file: "binlog.000003".into(),
+            offset: 500,
+        };
+        let recorded = checkpoint(Position::Mariadb {
+            gtid_pos: "0-1-7".parse().unwrap(),
+            at,
+        });
+        let check = |survey: &Survey| check_lineage(&recorded, survey);
+        assert_eq!(check(&mariadb("binlog.000002", "0-1-9")), Ok(()));
+        // It has the number, but gave it again.
+        let anew = check(&mariadb("binlog.000001", "0-1-9"));
+        assert!(
+            matches!(anew, Err(StartError::BegunAnew { .. })),
+            "{anew:?}"
+        );
+        let lost = check(&mariadb("binlog.000002", "0-1-6"));
+        assert!(
+            matches!(lost, Err(StartError::LostTransactions { .. })),
+            "{lost:?}"
+        );
+        let shorter = Survey {
+            current: FileOffset {
+                file: "binlog.000003".into(),
+                offset: 400,
+            },
+            ..mariadb("binlog.000002", "0-1-9")
+        };
+        assert!(matches!(
+            check(&shorter),
+            Err(StartError::AfterTheEnd { .. })
+        ));
+        // On another server only numbers count.
+        let other = Survey {
+            server_uuid: "other".into(),
+            ..mariadb("binlog.000001", "0-1-9")
+        };
+        assert_eq!(check(&other), Ok(()));
     }
 }

@@ -402,13 +402,13 @@ pub(super) fn pairs(rows: &[Row]) -> BTreeMap<String, String> {
 
 pub(super) fn identity(variables: &BTreeMap<String, String>) -> String {
     let of = |name: &str| variables.get(name).filter(|value| !value.is_empty());
-    match (
-        of("server_uuid").or_else(|| of("server_uid")),
-        of("server_id"),
-    ) {
-        (Some(uuid), _) => uuid.clone(),
-        (None, Some(id)) => format!("server_id={id}"),
-        (None, None) => String::new(),
+    // MariaDB makes it of the address of its network card and its port, which several may share.
+    let uid = of("server_uid").filter(|uid| *uid != "unknown");
+    match (of("server_uuid"), uid, of("server_id")) {
+        (Some(uuid), _, _) => uuid.clone(),
+        (None, Some(uid), Some(id)) => format!("{uid}/server_id={id}"),
+        (None, None, Some(id)) => format!("server_id={id}"),
+        (None, _, None) => String::new(),
     }
 }
 

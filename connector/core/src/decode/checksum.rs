@@ -62,7 +62,8 @@ fn numbers(version: &[u8]) -> Option<[u32; 3]> {
 pub(super) struct Layout {
     /// Spatial columns have a collation.
     pub(super) is_mariadb: bool,
-    /// A YEAR has a sign like other numbers. In MySQL 8.0.15 it had none yet, in 8.0.31 and in MariaDB it has one.
+    /// A YEAR has a sign like other numbers. In MySQL 8.0.15 it had none yet, in 8.0.31 and in MariaDB it has one (seen); which
+    /// version between began it is not known.
     pub(super) has_signs_of_years: bool,
 }
 

@@ -112,6 +112,12 @@ impl GtidSet {
         Self { sources }
     }
 
+    /// True if transactions of the set have a tag.
+    #[must_use]
+    pub fn has_tags(&self) -> bool {
+        self.sources.keys().any(|source| source.tag.is_some())
+    }
+
     /// True if there is no transaction in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -295,6 +301,12 @@ mod tests {
         for wrong in ["x", A, "A:0", "A:5-4", "A:1-2-3", "A:a b:1"] {
             assert!(wrong.replace('A', A).parse::<GtidSet>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_set_knows_whether_it_has_tags() {
+        assert!(!set("A:1-5,B:1").has_tags());
+        assert!(set("A:1-5,B:x:1").has_tags());
     }
 
     #[test]

@@ -345,7 +345,7 @@ impl DescribedColumn {
             visible: !self.extra.contains("INVISIBLE"),
         };
         // What the table map has of it beyond the packing must be the same.
-        // Before MySQL 8.0.16 a YEAR is said to have a sign.
+        // A YEAR has no sign that could differ: of older servers nothing is said of it.
         let is_same = (self.family() == "year" || !differ(packed.unsigned, complete.unsigned))
             && (self.has_members() || !differ(packed.collation, complete.collation))
             && !differ(packed.geometry_type, complete.geometry_type)

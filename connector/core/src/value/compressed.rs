@@ -70,9 +70,11 @@ impl Compressed {
         }
         let mut value = Vec::with_capacity(size);
         let mut zlib = Decompress::new(first & HAS_NO_FRAME == 0);
-        let status = zlib.decompress_vec(rest.rest(), &mut value, FlushDecompress::Finish);
+        let packed = rest.rest();
+        let status = zlib.decompress_vec(packed, &mut value, FlushDecompress::Finish);
+        let is_whole = value.len() == size && usize::try_from(zlib.total_in()) == Ok(packed.len());
         match status {
-            Ok(Status::StreamEnd) if value.len() == size => Ok(Cow::Owned(value)),
+            Ok(Status::StreamEnd) if is_whole => Ok(Cow::Owned(value)),
             Ok(_) | Err(_) => Err(ValueError::Compressed),
         }
     }
