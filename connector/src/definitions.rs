@@ -7,7 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use binlog_bridge_core::decode::{DeadTransaction, Decoder, Item, Joined, Joiner, TableMapEvent};
+use binlog_bridge_core::decode::{
+    DeadTransaction, Decoder, Fed, Item, Joined, Joiner, TableMapEvent,
+};
 use binlog_bridge_core::event::{EventBlock, EventHeader};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{
@@ -257,15 +259,20 @@ impl<D: Dump> Definitions<D> {
             for (part, bytes) in block.pieces() {
                 // Of what is large, rows are not needed.
                 let wanted = |_: &EventHeader, table_id: Option<u64>| table_id.is_none();
-                match joiner.piece(part, bytes, wanted) {
-                    Ok(Joined::Event(event)) => {
-                        let (_, item) = decoder.event(event)?;
-                        let limit = self.limits.statement_bytes_max;
-                        note(ahead, &decoder, &item, limit)?;
+                let mut fed = Fed::new(part, bytes);
+                while let Some(joined) =
+                    (joiner.next(&mut fed, wanted)).map_err(|kind| decoder.failed(kind))?
+                {
+                    match joined {
+                        Joined::Event(event) => {
+                            let (_, item) = decoder.event(event)?;
+                            let limit = self.limits.statement_bytes_max;
+                            note(ahead, &decoder, &item, limit)?;
+                        }
+                        Joined::Skipped(header) => decoder.skipped(&header)?,
+                        Joined::Payload(mark) => decoder.payload(&mark)?,
+                        Joined::Pending => {}
                     }
-                    Ok(Joined::Skipped(header)) => decoder.skipped(&header)?,
-                    Ok(Joined::Pending) => {}
-                    Err(kind) => return Err(decoder.failed(kind).into()),
                 }
                 // What follows is behind the description.
                 if decoder.position().at() >= end {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use binlog_bridge_core::decode::{
-    DeadTransaction, DecodeErrorKind, Decoder, Joined, Joiner, Transaction,
+    DeadTransaction, DecodeErrorKind, Decoder, Fed, Joined, Joiner, Transaction,
 };
 use binlog_bridge_core::encode::SplitError;
 use binlog_bridge_core::event::{EventBlock, EventHeader};
@@ -218,20 +218,25 @@ async fn read_transaction<D: Dump>(
         block.clear();
         dump.next(&mut block).await?;
         for (part, bytes) in block.pieces() {
-            match joiner.piece(part, bytes, is_small) {
-                Ok(Joined::Event(event)) => {
-                    decoder.event(event)?;
+            let mut fed = Fed::new(part, bytes);
+            while let Some(joined) =
+                (joiner.next(&mut fed, is_small)).map_err(|kind| decoder.failed(kind))?
+            {
+                match joined {
+                    Joined::Event(event) => {
+                        decoder.event(event)?;
+                    }
+                    Joined::Skipped(header) => decoder.skipped(&header)?,
+                    Joined::Payload(mark) => decoder.payload(&mark)?,
+                    Joined::Pending => {}
                 }
-                Ok(Joined::Skipped(header)) => decoder.skipped(&header)?,
-                Ok(Joined::Pending) => {}
-                Err(kind) => return Err(decoder.failed(kind).into()),
-            }
-            if decoder.in_transaction() && wanted.identity.is(decoder.transaction()) {
-                return Ok(decoder.transaction().clone());
-            }
-            let last = decoder.last_complete();
-            if last.first.is_some() && !wanted.may_follow(last) {
-                return Ok(last.clone());
+                if decoder.in_transaction() && wanted.identity.is(decoder.transaction()) {
+                    return Ok(decoder.transaction().clone());
+                }
+                let last = decoder.last_complete();
+                if last.first.is_some() && !wanted.may_follow(last) {
+                    return Ok(last.clone());
+                }
             }
         }
     }

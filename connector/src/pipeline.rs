@@ -25,7 +25,7 @@ pub(crate) use tracking::{forget_unselected, tracker};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use binlog_bridge_core::decode::{Decoder, Joined, Joiner};
+use binlog_bridge_core::decode::{Decoder, Fed, Joined, Joiner};
 use binlog_bridge_core::encode::{Batch, Encoder};
 use binlog_bridge_core::event::{EventBlock, EventHeader, Part};
 use binlog_bridge_core::schema::{Tables, Tracker};
@@ -163,17 +163,27 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     async fn piece(&mut self, part: Part, bytes: &[u8]) -> Result<(), Error> {
         // Taken out, so that the event may borrow from it while the rest of `self` changes.
         let mut joiner = std::mem::replace(&mut self.joiner, Joiner::new(0));
-        let wanted = |_: &EventHeader, table_id: Option<u64>| match table_id {
-            Some(_) if self.decoder.is_dropping() => false,
-            // An unknown id is an error that is found when the event is decoded.
-            Some(id) => self.tables.plan(id).map_or(true, |plan| plan.is_some()),
-            None => true,
-        };
-        let result = match joiner.piece(part, bytes, wanted) {
-            Ok(Joined::Event(event)) => self.event(event).await,
-            Ok(Joined::Skipped(header)) => self.decoder.skipped(&header).map_err(Error::from),
-            Ok(Joined::Pending) => Ok(()),
-            Err(kind) => Err(self.decoder.failed(kind).into()),
+        let mut fed = Fed::new(part, bytes);
+        let result = loop {
+            let wanted = |_: &EventHeader, table_id: Option<u64>| match table_id {
+                Some(_) if self.decoder.is_dropping() => false,
+                // An unknown id is an error that is found when the event is decoded.
+                Some(id) => self.tables.plan(id).map_or(true, |plan| plan.is_some()),
+                None => true,
+            };
+            let result = match joiner.next(&mut fed, wanted) {
+                Ok(None) => break Ok(()),
+                Ok(Some(Joined::Event(event))) => self.event(event).await,
+                Ok(Some(Joined::Skipped(header))) => {
+                    self.decoder.skipped(&header).map_err(Error::from)
+                }
+                Ok(Some(Joined::Payload(mark))) => self.decoder.payload(&mark).map_err(Error::from),
+                Ok(Some(Joined::Pending)) => Ok(()),
+                Err(kind) => Err(self.decoder.failed(kind).into()),
+            };
+            if result.is_err() {
+                break result;
+            }
         };
         self.joiner = joiner;
         result

@@ -1,6 +1,5 @@
 //! How fast can the binlog be read at all? The connector's own dump, to nowhere.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -86,7 +85,6 @@ fn settings(arguments: &Arguments) -> DumpSettings {
         heartbeat_interval: Duration::from_secs(1),
         silence_timeout: Duration::from_secs(10),
         server_id_taken: std::sync::Arc::default(),
-        silences: Arc::default(),
         block_bytes_max: 256 << 10,
         event_bytes_max: 1 << 20,
     }

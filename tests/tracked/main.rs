@@ -10,10 +10,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use binlog_bridge::source::file::BinlogFile;
-use binlog_bridge_core::decode::{Decoder, Item};
+use binlog_bridge_core::decode::{Decoder, Fed, Item, Joined, Joiner};
+use binlog_bridge_core::event::Part;
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{DescribedTable, Dialect, Known, Tracker, may_define};
 use serde_json::{Value, json};
+
+/// The protocol's own limit for an event.
+const EVENT_BYTES_MAX: usize = 1 << 30;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -33,31 +37,48 @@ fn follow(path: &Path, tracker: &mut Tracker) -> anyhow::Result<()> {
         offset: 4,
     };
     let mut decoder = Decoder::new(Position::File { at });
+    let mut joiner = Joiner::new(EVENT_BYTES_MAX);
     for event in BinlogFile::open(path)? {
         let event = event?;
-        let mut buffer = Vec::new();
-        let (_, item) = decoder.event(&event)?;
-        let statement = match &item {
-            Item::Statement(statement) => *statement,
-            Item::CompressedStatement(statement) => statement.inflate(&mut buffer, 1 << 30)?,
-            _ => continue,
-        };
-        if !may_define(&statement) {
-            continue;
+        let mut fed = Fed::new(Part::Whole, &event);
+        while let Some(joined) = joiner
+            .next(&mut fed, |_, _| true)
+            .map_err(|kind| decoder.failed(kind))?
+        {
+            match joined {
+                Joined::Event(event) => note(event, &mut decoder, tracker)?,
+                Joined::Skipped(header) => decoder.skipped(&header)?,
+                Joined::Payload(mark) => decoder.payload(&mark)?,
+                Joined::Pending => {}
+            }
         }
-        let reason = tracker.follow(&statement);
-        let tables: BTreeMap<String, Value> = tracker
-            .tables()
-            .filter_map(|(name, known)| match known {
-                Known::Proven(table) => Some((name.to_string(), shown(table))),
-                Known::Gone | Known::Unproven => None,
-            })
-            .collect();
-        let end = decoder.end();
-        let reason = reason.err().map(|reason| reason.to_string());
-        let line = json!({"end": [end.file, end.offset], "reason": reason, "tables": tables});
-        writeln!(std::io::stdout(), "{line}")?;
     }
+    Ok(())
+}
+
+fn note(event: &[u8], decoder: &mut Decoder, tracker: &mut Tracker) -> anyhow::Result<()> {
+    let mut buffer = Vec::new();
+    let (_, item) = decoder.event(event)?;
+    let statement = match &item {
+        Item::Statement(statement) => *statement,
+        Item::CompressedStatement(statement) => statement.inflate(&mut buffer, EVENT_BYTES_MAX)?,
+        _ => return Ok(()),
+    };
+    if !may_define(&statement) {
+        return Ok(());
+    }
+    let reason = tracker.follow(&statement);
+    let tables: BTreeMap<String, Value> = tracker
+        .tables()
+        .filter_map(|(name, known)| match known {
+            Known::Proven(table) => Some((name.to_string(), shown(table))),
+            Known::Gone | Known::Unproven => None,
+        })
+        .collect();
+    let end = decoder.end();
+    let reason = reason.err().map(|reason| reason.to_string());
+    let line = json!({"end": [end.file, end.offset], "reason": reason, "tables": tables});
+    writeln!(std::io::stdout(), "{line}")?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Format: MySQL source, `libs/mysql/binlog/event/binlog_event.h`; manual, "Replication Protocol".
 
+use std::ops::Range;
+
 use crate::input::{Input, Truncated};
 
 /// Length of the header that every event begins with.
@@ -25,40 +27,49 @@ pub enum Part {
     Last,
 }
 
-/// Events in the order in which the server sent them: one buffer and the end of each piece.
+/// Events in the order in which the server sent them: one buffer and where each piece lies in it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct EventBlock {
     bytes: Vec<u8>,
-    pieces: Vec<(usize, Part)>,
+    pieces: Vec<(Part, Range<usize>)>,
 }
-
-/// Memory that an empty block keeps for its next use.
-const BLOCK_KEEP_BYTES_MAX: usize = 1024 * 1024;
 
 impl EventBlock {
     /// Empties the block for its next use.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(BLOCK_KEEP_BYTES_MAX);
         self.pieces.clear();
+    }
+
+    /// Takes bytes as they came, with the pieces that are in them up to `end`, in place of what the block has. What is
+    /// behind them is left, in the buffer that the block had.
+    pub fn replace(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        pieces: &mut Vec<(Part, Range<usize>)>,
+        end: usize,
+    ) {
+        self.clear();
+        std::mem::swap(&mut self.bytes, bytes);
+        std::mem::swap(&mut self.pieces, pieces);
+        bytes.extend_from_slice(self.bytes.get(end..).unwrap_or_default());
+        self.bytes.truncate(end);
     }
 
     /// Appends a piece, given as slices that follow one another.
     pub fn push(&mut self, part: Part, slices: &[&[u8]]) {
+        let start = self.bytes.len();
         for slice in slices {
             self.bytes.extend_from_slice(slice);
         }
-        self.pieces.push((self.bytes.len(), part));
+        self.pieces.push((part, start..self.bytes.len()));
     }
 
     /// The pieces, in order.
     pub fn pieces(&self) -> impl Iterator<Item = (Part, &[u8])> {
-        let mut start = 0;
-        self.pieces.iter().map(move |(end, part)| {
-            let piece = self.bytes.get(start..*end).unwrap_or_default();
-            start = *end;
-            (*part, piece)
-        })
+        self.pieces
+            .iter()
+            .map(|(part, range)| (*part, self.bytes.get(range.clone()).unwrap_or_default()))
     }
 
     /// Bytes in the block.

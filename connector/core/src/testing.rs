@@ -140,7 +140,9 @@ pub(crate) fn number(value: u64, size: usize) -> Vec<u8> {
 pub(crate) fn lenenc(value: usize) -> Vec<u8> {
     match value {
         0..=250 => vec![u8::try_from(value).unwrap()],
-        _ => [&[252], &value.to_le_bytes()[..2]].concat(),
+        251..=0xffff => [&[252], &value.to_le_bytes()[..2]].concat(),
+        0x1_0000..=0xff_ffff => [&[253], &value.to_le_bytes()[..3]].concat(),
+        _ => [&[254], &value.to_le_bytes()[..]].concat(),
     }
 }
 

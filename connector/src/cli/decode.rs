@@ -9,11 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use apache_avro::Schema;
 use binlog_bridge_core::avro::{SchemaNames, key_schema, value_schema};
-use binlog_bridge_core::decode::{Decoder, Item, RowsEvent, Statement};
+use binlog_bridge_core::decode::{
+    DecodeError, Decoder, Fed, Item, Joined, Joiner, RowsEvent, Statement,
+};
 use binlog_bridge_core::encode::{
     Batch, Destination, Encoder, RowsSource, TablePlan, TopicPartition, TransactionsTopic,
 };
-use binlog_bridge_core::event::EventHeader;
+use binlog_bridge_core::event::{EventHeader, Part};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{
     DefinitionError, Lookup, StatementEffect, TableDefinition, Tables, effect,
@@ -72,8 +74,21 @@ pub fn print_file(path: &Path, databases: &[String], out: &mut dyn Write) -> any
         some => some.iter().cloned().collect(),
     };
     let mut printer = Printer::new(at, databases);
+    let mut joiner = Joiner::new(INFLATED_BYTES_MAX);
     for event in BinlogFile::open(path)? {
-        printer.event(&event?, out)?;
+        let event = event?;
+        let mut fed = Fed::new(Part::Whole, &event);
+        while let Some(joined) = joiner
+            .next(&mut fed, |_, _| true)
+            .map_err(|kind| printer.decoder.failed(kind))?
+        {
+            match joined {
+                Joined::Event(event) => printer.event(event, out)?,
+                Joined::Skipped(header) => printer.decoder.skipped(&header)?,
+                Joined::Payload(mark) => printer.decoder.payload(&mark)?,
+                Joined::Pending => {}
+            }
+        }
     }
     if printer.decoder.in_transaction() {
         bail!("it ends inside of a transaction");
@@ -84,20 +99,42 @@ pub fn print_file(path: &Path, databases: &[String], out: &mut dyn Write) -> any
 /// The databases that rows of the file are of.
 fn databases_in(path: &Path, at: &FileOffset) -> anyhow::Result<BTreeSet<String>> {
     let mut decoder = Decoder::new(Position::File { at: at.clone() });
+    let mut joiner = Joiner::new(INFLATED_BYTES_MAX);
     let mut found = BTreeSet::new();
     for event in BinlogFile::open(path)? {
-        let Ok(event) = event else { break };
         // What is wrong is said when the rows are printed up to there.
-        let Ok((_, item)) = decoder.event(&event) else {
+        let Ok(event) = event else { break };
+        if note_databases(&event, &mut joiner, &mut decoder, &mut found).is_err() {
             break;
-        };
-        if let Item::TableMap(map) = item
-            && !SYSTEM_DATABASES.contains(&map.database)
-        {
-            found.insert(map.database.to_owned());
         }
     }
     Ok(found)
+}
+
+fn note_databases(
+    event: &[u8],
+    joiner: &mut Joiner,
+    decoder: &mut Decoder,
+    found: &mut BTreeSet<String>,
+) -> Result<(), DecodeError> {
+    let mut fed = Fed::new(Part::Whole, event);
+    while let Some(joined) =
+        (joiner.next(&mut fed, |_, _| true)).map_err(|kind| decoder.failed(kind))?
+    {
+        match joined {
+            Joined::Event(event) => {
+                if let (_, Item::TableMap(map)) = decoder.event(event)?
+                    && !SYSTEM_DATABASES.contains(&map.database)
+                {
+                    found.insert(map.database.to_owned());
+                }
+            }
+            Joined::Skipped(header) => decoder.skipped(&header)?,
+            Joined::Payload(mark) => decoder.payload(&mark)?,
+            Joined::Pending => {}
+        }
+    }
+    Ok(())
 }
 
 struct Printer {

@@ -369,7 +369,6 @@ fn dump(raw: &RawConfig, environment: Environment<'_>) -> Result<DumpSettings, C
         server_id: source.server_id.unwrap_or(0),
         heartbeat_interval: milliseconds(source.heartbeat_interval_ms),
         silence_timeout: milliseconds(source.silence_timeout_ms),
-        silences: std::sync::Arc::default(),
         server_id_taken: std::sync::Arc::default(),
         block_bytes_max: BLOCK_BYTES_MAX,
         event_bytes_max: event_bytes_max

@@ -151,11 +151,6 @@ impl SourceClient {
         })
     }
 
-    /// The connection itself, for the dump.
-    pub(super) fn into_conn(self) -> Option<Conn> {
-        self.conn
-    }
-
     /// Reads everything precheck and resume need to know, in two round trips at most.
     ///
     /// # Errors
@@ -358,7 +353,7 @@ fn tls_options(tls: &TlsSettings) -> Result<Option<SslOpts>, SourceError> {
 
 /// Read here, as the client takes a missing file for an unreachable server and a text without certificates
 /// for an empty list.
-fn read_certificates(path: &Path) -> Result<Vec<u8>, SourceError> {
+pub(super) fn read_certificates(path: &Path) -> Result<Vec<u8>, SourceError> {
     let wrong = |what: String| SourceError::Tls {
         detail: format!("the CA file {} {what}", path.display()),
     };

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use mysql_async::{DriverError, Error as ClientError, IoError};
 
+use super::wire::WireError;
+
 /// The source could not be asked, or refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
@@ -129,17 +131,44 @@ impl Place {
         match error {
             ClientError::Server(error) => self.sort_server(error.code, &error.message),
             ClientError::Io(IoError::Io(error)) => self.unreachable(&error.to_string()),
-            ClientError::Io(IoError::Tls(error)) if is_cut_off(&error.to_string()) => {
-                self.unreachable("the connection was cut off during the TLS handshake")
-            }
-            ClientError::Io(IoError::Tls(error)) => SourceError::Tls {
-                detail: self.tls_detail(&error.to_string()),
-            },
+            ClientError::Io(IoError::Tls(error)) => self.sort_tls(&error.to_string()),
             ClientError::Driver(error) => self.sort_driver(&error),
             ClientError::Url(_) | ClientError::Other(_) => SourceError::Protocol {
                 detail: "the client could not make sense of the answer".to_owned(),
             },
         }
+    }
+
+    /// Sorts what went wrong with the dump's own connection.
+    pub(super) fn sort_wire(&self, error: WireError) -> SourceError {
+        match error {
+            WireError::Io(error) => self.unreachable(&error.to_string()),
+            WireError::Tls(error) => self.sort_tls(&error.to_string()),
+            WireError::Told(error) => error,
+            WireError::NoTls => no_tls(),
+            WireError::Server { code, message } => self.sort_server(code, &message),
+            WireError::Plugin(name) => self.unknown_plugin(&name),
+            WireError::LocalInfile => no_file(),
+            WireError::Protocol(detail) => SourceError::Protocol { detail },
+        }
+    }
+
+    fn sort_tls(&self, error: &str) -> SourceError {
+        if is_cut_off(error) {
+            return self.unreachable("the connection was cut off during the TLS handshake");
+        }
+        SourceError::Tls {
+            detail: self.tls_detail(error),
+        }
+    }
+
+    fn unknown_plugin(&self, name: &str) -> SourceError {
+        let user = &self.user;
+        self.access_denied(format!(
+            "the account signs in with {name}, which is not supported. On MySQL 5.7 and later give it another: \
+             ALTER USER '{user}'@'%' IDENTIFIED WITH caching_sha2_password BY '…' (mysql_native_password before 8.0); on \
+             MariaDB: ALTER USER '{user}'@'%' IDENTIFIED VIA ed25519 USING PASSWORD('…')"
+        ))
     }
 
     fn sort_server(&self, code: u16, message: &str) -> SourceError {
@@ -160,23 +189,15 @@ impl Place {
 
     fn sort_driver(&self, error: &DriverError) -> SourceError {
         match error {
-            DriverError::NoClientSslFlagFromServer => SourceError::Tls {
-                detail: "the server offers no TLS: give it a certificate (ssl_cert, ssl_key), or use TLS mode \
-                         off if the network between is trusted"
-                    .to_owned(),
-            },
+            DriverError::NoClientSslFlagFromServer => no_tls(),
             DriverError::ConnectionClosed => self.unreachable("the server closed the connection"),
-            DriverError::UnknownAuthPlugin { name } => self.access_denied(format!(
-                "the account signs in with {name}, which this client does not know; \
-                 use caching_sha2_password, or ed25519 on MariaDB"
-            )),
-            DriverError::CleartextPluginDisabled | DriverError::MysqlOldPasswordDisabled => {
-                self.access_denied(format!("{error}: use another authentication plugin"))
-            }
-            DriverError::LocalInfile(_) => SourceError::Protocol {
-                detail: "the server asked for a local file, which is never given".to_owned(),
+            DriverError::UnknownAuthPlugin { name } => self.unknown_plugin(name),
+            DriverError::CleartextPluginDisabled => self.unknown_plugin("mysql_clear_password"),
+            DriverError::MysqlOldPasswordDisabled => self.unknown_plugin("mysql_old_password"),
+            DriverError::LocalInfile(_) => no_file(),
+            error => SourceError::Protocol {
+                detail: error.to_string(),
             },
-            error => SourceError::Protocol { detail: error.to_string() },
         }
     }
 
@@ -203,6 +224,21 @@ impl Place {
             );
         }
         words.to_owned()
+    }
+}
+
+fn no_tls() -> SourceError {
+    SourceError::Tls {
+        detail:
+            "the server offers no TLS: give it a certificate (ssl_cert, ssl_key), or use TLS mode \
+                 off if the network between is trusted"
+                .to_owned(),
+    }
+}
+
+fn no_file() -> SourceError {
+    SourceError::Protocol {
+        detail: "the server asked for a local file, which is never given".to_owned(),
     }
 }
 

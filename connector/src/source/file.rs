@@ -3,10 +3,9 @@
 //! Format: MySQL source, `libs/mysql/binlog/event/binlog_event.h`: four bytes, then events.
 
 use std::fs::File;
-use std::io::{BufReader, Cursor, ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use binlog_bridge_core::decode::{DecodeErrorKind, packed_events};
 use binlog_bridge_core::event::{EventHeader, EventType, HEADER_LEN};
 
 /// What a binlog file begins with.
@@ -41,21 +40,12 @@ pub enum FileError {
         /// Where the event begins.
         offset: u64,
     },
-    /// A compressed transaction is damaged.
-    #[error("it is damaged at offset {offset}: {kind}")]
-    Payload {
-        /// Where the event begins.
-        offset: u64,
-        /// What is wrong.
-        kind: DecodeErrorKind,
-    },
 }
 
-/// The events of a file, those of compressed transactions behind the event that holds them.
+/// The events of a file, compressed transactions as they are.
 pub struct BinlogFile {
     reader: BufReader<File>,
     offset: u64,
-    inner: Option<Box<dyn Read>>,
 }
 
 impl BinlogFile {
@@ -74,20 +64,10 @@ impl BinlogFile {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(Self {
-            reader,
-            offset: 4,
-            inner: None,
-        })
+        Ok(Self { reader, offset: 4 })
     }
 
     fn read(&mut self) -> Result<Option<Vec<u8>>, FileError> {
-        if let Some(inner) = &mut self.inner {
-            if let Some((_, event)) = read_event(inner, self.offset)? {
-                return Ok(Some(event));
-            }
-            self.inner = None;
-        }
         let offset = self.offset;
         let Some((header, mut event)) = read_event(&mut self.reader, offset)? else {
             return Ok(None);
@@ -97,9 +77,6 @@ impl BinlogFile {
             && let Some(flags) = event.get_mut(FLAGS_AT)
         {
             *flags &= !IN_USE;
-        }
-        if header.event_type == EventType::TransactionPayload {
-            self.inner = Some(inflate(&event, offset)?);
         }
         Ok(Some(event))
     }
@@ -111,19 +88,6 @@ impl Iterator for BinlogFile {
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
     }
-}
-
-/// The events in a payload, inflated as they are read.
-fn inflate(event: &[u8], offset: u64) -> Result<Box<dyn Read>, FileError> {
-    let body = event.get(HEADER_LEN..).unwrap_or_default();
-    let packed = packed_events(body).map_err(|kind| FileError::Payload { offset, kind })?;
-    let bytes = Cursor::new(packed.bytes.to_vec());
-    let size = packed.size.unwrap_or(u64::MAX);
-    Ok(match packed.is_zstd {
-        // A checksum behind the frame is left alone.
-        true => Box::new(zstd::Decoder::new(bytes)?.single_frame().take(size)),
-        false => Box::new(bytes.take(size)),
-    })
 }
 
 /// The next event and its header; `None` at the end.

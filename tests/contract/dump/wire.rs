@@ -1,7 +1,7 @@
 //! Events as they come: whole again if they came in parts, and checked without the decoder.
 
 use binlog_bridge::source::{Dump, SourceError};
-use binlog_bridge_core::decode::{Joined, Joiner};
+use binlog_bridge_core::decode::{Fed, Joined, Joiner};
 use binlog_bridge_core::event::{EventBlock, Part};
 use binlog_bridge_core::position::FileOffset;
 
@@ -102,10 +102,11 @@ impl Reader {
         let block = std::mem::take(&mut self.block);
         assert!(!block.is_empty(), "there is nothing in the block");
         for (part, bytes) in block.pieces() {
-            let joined = match self.joiner.piece(part, bytes, |_, _| true).unwrap() {
-                Joined::Event(event) => event,
-                Joined::Pending => continue,
-                Joined::Skipped(header) => panic!("{header:?} was wanted"),
+            let mut fed = Fed::new(part, bytes);
+            let joined = match self.joiner.next(&mut fed, |_, _| true).unwrap() {
+                Some(Joined::Event(event)) => event,
+                Some(Joined::Pending) => continue,
+                other => panic!("{other:?} was not expected"),
             };
             let event = WireEvent::read(joined, !self.events.is_empty());
             self.in_parts += usize::from(part == Part::Last);

@@ -1,8 +1,8 @@
 //! The MySQL server that the tests of dumps use one after another, as they look at all of its binlog; and what
 //! only a real connection can promise.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use binlog_bridge::secret::Secret;
@@ -122,7 +122,6 @@ fn dump_settings() -> DumpSettings {
         server_id_taken: Arc::default(),
         heartbeat_interval: Duration::from_millis(100),
         silence_timeout: Duration::from_secs(30),
-        silences: Arc::new(Mutex::new(Vec::new())),
         block_bytes_max: 4096,
         event_bytes_max: 1 << 20,
     }

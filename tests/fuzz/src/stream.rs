@@ -8,7 +8,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
 use binlog_bridge_core::avro::{SchemaNames, value_schema};
 use binlog_bridge_core::decode::{
-    Decoder, Item, Joined, Joiner, RowsEvent, Statement, TableMapEvent,
+    Decoder, Fed, Item, Joined, Joiner, RowsEvent, Statement, TableMapEvent,
 };
 use binlog_bridge_core::encode::{
     Batch, Destination, Encoder, RowsSource, TablePlan, TopicPartition, TransactionsTopic,
@@ -129,11 +129,19 @@ impl Stream {
     pub(crate) fn piece(&mut self, part: Part, bytes: &[u8]) -> bool {
         let mut joiner = std::mem::replace(&mut self.joiner, Joiner::new(0));
         let wanted = |_: &EventHeader, table_id: Option<u64>| table_id.is_none_or(|id| id % 2 == 0);
-        let goes_on = match joiner.piece(part, bytes, wanted) {
-            Ok(Joined::Event(event)) => self.event(event),
-            Ok(Joined::Skipped(header)) => self.decoder.skipped(&header).is_ok(),
-            Ok(Joined::Pending) => true,
-            Err(_) => false,
+        let mut fed = Fed::new(part, bytes);
+        let goes_on = loop {
+            let goes_on = match joiner.next(&mut fed, wanted) {
+                Ok(None) => break true,
+                Ok(Some(Joined::Event(event))) => self.event(event),
+                Ok(Some(Joined::Skipped(header))) => self.decoder.skipped(&header).is_ok(),
+                Ok(Some(Joined::Payload(mark))) => self.decoder.payload(&mark).is_ok(),
+                Ok(Some(Joined::Pending)) => true,
+                Err(_) => false,
+            };
+            if !goes_on {
+                break false;
+            }
         };
         self.joiner = joiner;
         goes_on

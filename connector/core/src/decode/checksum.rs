@@ -12,6 +12,16 @@ pub(super) enum Checksum {
     Crc32,
 }
 
+impl Checksum {
+    /// Bytes that it takes.
+    pub(super) fn len(self) -> u64 {
+        match self {
+            Self::Off => 0,
+            Self::Unknown | Self::Crc32 => 4,
+        }
+    }
+}
+
 /// The algorithm stands in the fifth byte from the end of a format description, unless the server that wrote it is older
 /// than checksums: before MySQL 5.6.1 and MariaDB 5.3.
 pub(super) fn format_checksum(body: &[u8]) -> Result<Checksum, DecodeErrorKind> {

@@ -1,6 +1,9 @@
-//! Large events arrive in parts: they are joined up to a limit, or dropped unread if nobody wants them.
+//! Large events arrive in parts: they are joined up to a limit, or dropped unread if nobody wants them. Compressed
+//! transactions are inflated before.
 
 use super::error::DecodeErrorKind;
+use super::inflate::{Fed, Inflater, Unpacked};
+use super::payload::PayloadMark;
 use crate::event::{CHECKSUM_LEN, EventHeader, EventType, Part};
 use crate::input::Input;
 
@@ -13,11 +16,19 @@ pub enum Joined<'a> {
     Pending,
     /// The end of an event that nobody wanted; its bytes are gone.
     Skipped(EventHeader),
+    /// A compressed transaction begins, or has arrived: for [`Decoder::payload`](super::Decoder::payload).
+    Payload(PayloadMark),
 }
 
 /// Joins the parts of large events.
 #[derive(Debug)]
 pub struct Joiner {
+    inflater: Inflater,
+    parts: Parts,
+}
+
+#[derive(Debug)]
+struct Parts {
     limit: usize,
     buffer: Vec<u8>,
     state: State,
@@ -38,17 +49,35 @@ impl Joiner {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
-            limit,
-            buffer: Vec::new(),
-            state: State::Idle,
+            inflater: Inflater::default(),
+            parts: Parts {
+                limit,
+                buffer: Vec::new(),
+                state: State::Idle,
+            },
         }
     }
 
-    /// Takes the next piece. `wanted` is asked once per large event, with the table id if it holds rows.
+    /// The next thing that a piece completes; `None` once it gives no more. `wanted` is asked once per large event, with
+    /// the table id if it holds rows.
     ///
     /// # Errors
-    /// If a wanted event is over the limit, or pieces are out of order.
-    pub fn piece<'a>(
+    /// If a wanted event is over the limit, a compressed transaction is damaged, or pieces are out of order.
+    pub fn next<'a, 'f: 'a>(
+        &'a mut self,
+        fed: &mut Fed<'f>,
+        wanted: impl FnOnce(&EventHeader, Option<u64>) -> bool,
+    ) -> Result<Option<Joined<'a>>, DecodeErrorKind> {
+        match self.inflater.next(fed)? {
+            None => Ok(None),
+            Some(Unpacked::Mark(mark)) => Ok(Some(Joined::Payload(mark))),
+            Some(Unpacked::Piece(part, bytes)) => self.parts.join(part, bytes, wanted).map(Some),
+        }
+    }
+}
+
+impl Parts {
+    fn join<'a>(
         &'a mut self,
         part: Part,
         bytes: &'a [u8],
@@ -88,11 +117,6 @@ impl Joiner {
         let table_id = match header.event_type {
             EventType::Rows(_) => Some(input.u48()?),
             EventType::RowsQuery | EventType::AnnotateRows => {
-                self.state = State::Skipping(header);
-                return Ok(Joined::Pending);
-            }
-            // What it holds comes again, inflated, event by event: how many bytes that must be is all that is lost.
-            EventType::TransactionPayload if self.is_over_limit(&header) => {
                 self.state = State::Skipping(header);
                 return Ok(Joined::Pending);
             }

@@ -7,6 +7,7 @@
 mod checksum;
 mod compressed;
 mod error;
+mod inflate;
 mod join;
 mod numbered;
 mod payload;
@@ -17,8 +18,9 @@ mod table_map;
 
 pub use compressed::{CompressedRows, CompressedStatement};
 pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
+pub use inflate::Fed;
 pub use join::{Joined, Joiner};
-pub use payload::{Packed, packed_events};
+pub use payload::PayloadMark;
 pub use rows::RowsEvent;
 pub use statement::{CharsetCollations, Pairs, Session, Statement};
 pub use table_map::{ColumnMetadata, TableMapEvent};
@@ -232,10 +234,34 @@ impl Decoder {
     pub fn skipped(&mut self, header: &EventHeader) -> Result<(), DecodeError> {
         self.unpack(header).map_err(|kind| self.error(kind))?;
         let end = self.locate(header);
-        if header.event_type == EventType::TransactionPayload {
-            self.payload = Some(Payload::unread(end.clone()));
-        }
         self.settle(header, end);
+        Ok(())
+    }
+
+    /// Takes note of a compressed transaction, whose events follow, and of its checksum, before its last event.
+    ///
+    /// # Errors
+    /// A [`DecodeError`] if it is out of order, or damaged.
+    pub fn payload(&mut self, mark: &PayloadMark) -> Result<(), DecodeError> {
+        match *mark {
+            PayloadMark::Begins {
+                header,
+                size,
+                trailer,
+            } => {
+                self.unpack(&header).map_err(|kind| self.error(kind))?;
+                let end = self.locate(&header);
+                if trailer != self.checksum.len() {
+                    return Err(self.error(DecodeErrorKind::CompressedTransaction));
+                }
+                self.payload = Some(Payload::new(end, size));
+            }
+            PayloadMark::Arrived { crc32, stored } => {
+                if self.checksum == Checksum::Crc32 && crc32 != stored {
+                    return Err(self.error(DecodeErrorKind::Checksum));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -291,10 +317,8 @@ impl Decoder {
             EventType::Rows(format) => self.rows(body, format),
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),
-            EventType::TransactionPayload => {
-                self.payload = Some(Payload::read(body, end.clone())?);
-                Ok(Item::Nothing)
-            }
+            // The joiner inflates it: its events come one by one.
+            EventType::TransactionPayload => Err(DecodeErrorKind::CompressedTransaction),
             EventType::Incident => Err(DecodeErrorKind::Incident),
             EventType::Unknown(number) => Err(DecodeErrorKind::UnknownEvent { number }),
             EventType::Stop => self.outside("STOP_EVENT").map(|()| Item::NewFile),
@@ -465,6 +489,14 @@ impl Decoder {
         ending: Ending,
         end: &FileOffset,
     ) -> Result<Item<'a>, DecodeErrorKind> {
+        // A compressed transaction ends with its last event.
+        if self
+            .payload
+            .as_ref()
+            .is_some_and(|payload| !payload.is_read())
+        {
+            return Err(DecodeErrorKind::CompressedTransaction);
+        }
         self.state = State::Outside;
         self.is_part_of_alter = false;
         self.position

@@ -1,7 +1,7 @@
 //! TRANSACTION_PAYLOAD events: the events of a source transaction, compressed as one (`binlog_transaction_compression`).
 //!
-//! Whoever reads the connection has inflated them: they follow the event one by one, without a place of their own and
-//! without checksums. The event says how many bytes they have together, so that none of them is missing unnoticed.
+//! The event tells its own compression, and how many bytes there are before and after it; the events in it have no place of
+//! their own and no checksums.
 //! Format: MySQL source, `libs/mysql/binlog/event/control_events.h` (`Transaction_payload_event`): fields of a number, a
 //! length and a value, up to the number 0.
 
@@ -13,68 +13,100 @@ use crate::position::FileOffset;
 /// A payload whose events are being read.
 #[derive(Debug)]
 pub(super) struct Payload {
-    /// Where the event that held them ends: that is the place after each of them.
+    /// Where the event that holds them ends: that is the place after each of them.
     pub(super) end: FileOffset,
-    /// Bytes of the events that are still to come; `None` where that was not read.
-    left: Option<u64>,
+    /// Bytes of the events that are still to come.
+    left: u64,
+}
+
+/// What is known of a payload before anything of it is inflated, and when all of the event that holds it has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadMark {
+    /// Its events follow.
+    Begins {
+        /// Of the event that holds them.
+        header: EventHeader,
+        /// Bytes of the events, one after another.
+        size: u64,
+        /// Bytes behind what is compressed: those of the checksum, if there is one.
+        trailer: u64,
+    },
+    /// The event that holds them has arrived. What it ends with is inflated only after this.
+    Arrived {
+        /// The CRC32 of all its bytes but the last four.
+        crc32: u32,
+        /// The number in those.
+        stored: u32,
+    },
 }
 
 const FIELD_END: u64 = 0;
+const FIELD_PACKED_SIZE: u64 = 1;
 const FIELD_COMPRESSION: u64 = 2;
-const FIELD_UNCOMPRESSED_SIZE: u64 = 3;
-/// Of the field of the compression: ZSTD.
-const COMPRESSION_ZSTD: u64 = 0;
+const FIELD_SIZE: u64 = 3;
 
-/// The events of a compressed transaction as they are in a file.
+/// How the events are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packed<'a> {
-    /// True if the bytes are compressed with zstd; else they are the events themselves.
-    pub is_zstd: bool,
-    /// Bytes of the events, one after another.
-    pub size: Option<u64>,
-    /// What follows the fields.
-    pub bytes: &'a [u8],
+pub(super) enum Compression {
+    Zstd,
+    /// They follow as they are.
+    None,
 }
 
-/// Reads the body of a TRANSACTION_PAYLOAD event; a checksum may be left at its end.
-///
-/// # Errors
-/// If the fields are damaged.
-pub fn packed_events(body: &[u8]) -> Result<Packed<'_>, DecodeErrorKind> {
-    let mut body = Input::new(body);
-    let (mut size, mut is_zstd) = (None, false);
-    loop {
-        let field = body.length_encoded()?;
-        if field == FIELD_END {
-            let bytes = body.rest();
-            return Ok(Packed {
-                is_zstd,
-                size,
-                bytes,
-            });
+/// The fields of the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packed<'a> {
+    pub(super) compression: Compression,
+    /// Bytes of the events, one after another.
+    pub(super) size: u64,
+    /// Bytes that they have in the event.
+    pub(super) packed_size: u64,
+    /// What follows the fields, as far as it has arrived.
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Packed<'a> {
+    /// Reads the body of the event, or its beginning.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, DecodeErrorKind> {
+        let mut body = Input::new(body);
+        let (mut size, mut packed_size, mut compression) = (None, None, None);
+        loop {
+            let field = body.length_encoded()?;
+            if field == FIELD_END {
+                break;
+            }
+            let mut value = Input::new(body.length_encoded_bytes()?);
+            match field {
+                FIELD_PACKED_SIZE => packed_size = Some(value.length_encoded()?),
+                FIELD_COMPRESSION => compression = Some(value.length_encoded()?),
+                FIELD_SIZE => size = Some(value.length_encoded()?),
+                _ => {}
+            }
         }
-        let mut value = Input::new(body.length_encoded_bytes()?);
-        match field {
-            FIELD_COMPRESSION => is_zstd = value.length_encoded()? == COMPRESSION_ZSTD,
-            FIELD_UNCOMPRESSED_SIZE => size = Some(value.length_encoded()?),
-            _ => {}
-        }
+        let packed_size = packed_size.ok_or(DecodeErrorKind::CompressedTransaction)?;
+        let (compression, size) = match (compression, size) {
+            (Some(0), Some(size)) => (Compression::Zstd, size),
+            (Some(255), size) if size.is_none_or(|size| size == packed_size) => {
+                (Compression::None, packed_size)
+            }
+            _ => return Err(DecodeErrorKind::CompressedTransaction),
+        };
+        Ok(Self {
+            compression,
+            size,
+            packed_size,
+            bytes: body.rest(),
+        })
     }
 }
 
 impl Payload {
-    pub(super) fn read(body: Input<'_>, end: FileOffset) -> Result<Self, DecodeErrorKind> {
-        let left = packed_events(body.rest())?.size;
-        Ok(Self { end, left })
+    pub(super) fn new(end: FileOffset, size: u64) -> Self {
+        Self { end, left: size }
     }
 
-    /// One whose event was passed over, as it was too large to be kept.
-    pub(super) fn unread(end: FileOffset) -> Self {
-        Self { end, left: None }
-    }
-
-    /// True for an event that was in a payload: those have no place, and say nothing of files.
-    pub(super) fn holds(header: &EventHeader) -> bool {
+    /// Takes note of one of its events; false if it is none that can be in a payload.
+    pub(super) fn take(&mut self, header: &EventHeader) -> bool {
         let is_of_the_stream = matches!(
             header.event_type,
             EventType::Heartbeat
@@ -83,22 +115,15 @@ impl Payload {
                 | EventType::Gtid
                 | EventType::AnonymousGtid
                 | EventType::TaggedGtid
+                | EventType::TransactionPayload
         );
-        header.end == 0 && !header.is_artificial() && !is_of_the_stream
+        let left = self.left.checked_sub(u64::from(header.size));
+        self.left = left.unwrap_or(0);
+        left.is_some() && !is_of_the_stream && !header.is_artificial()
     }
 
-    /// Takes note of one of its events.
-    pub(super) fn take(&mut self, header: &EventHeader) -> Result<(), DecodeErrorKind> {
-        if let Some(left) = &mut self.left {
-            *left = left
-                .checked_sub(u64::from(header.size))
-                .ok_or(DecodeErrorKind::CompressedTransaction)?;
-        }
-        Ok(())
-    }
-
-    /// True unless some of its events are missing.
-    pub(super) fn is_complete(&self) -> bool {
-        self.left.is_none_or(|left| left == 0)
+    /// True once all its events were read.
+    pub(super) fn is_read(&self) -> bool {
+        self.left == 0
     }
 }

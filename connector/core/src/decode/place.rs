@@ -1,7 +1,6 @@
 //! Where does an event lie in the binlog, and is it whole? Events of a compressed transaction have no place of their own.
 
 use super::checksum::{Checksum, checked, format_checksum};
-use super::payload::Payload;
 use super::{DecodeError, DecodeErrorKind, Decoder, State};
 use crate::event::{EventHeader, EventType, HEADER_LEN};
 use crate::position::FileOffset;
@@ -9,15 +8,19 @@ use crate::position::FileOffset;
 impl Decoder {
     /// Tells the events of a compressed transaction from the one that follows it, before which all must have come.
     pub(super) fn unpack(&mut self, header: &EventHeader) -> Result<(), DecodeErrorKind> {
+        let is_dead = self.state == State::Dead;
+        let is_between = is_dead || self.state == State::Outside;
         match &mut self.payload {
-            Some(payload) if Payload::holds(header) => payload.take(header),
-            Some(payload) if !payload.is_complete() || self.state != State::Outside => {
-                Err(DecodeErrorKind::CompressedTransaction)
-            }
-            Some(_) | None => {
+            None => Ok(()),
+            Some(payload) if !payload.is_read() => match payload.take(header) {
+                true => Ok(()),
+                false => Err(DecodeErrorKind::CompressedTransaction),
+            },
+            Some(_) if is_between => {
                 self.payload = None;
                 Ok(())
             }
+            Some(_) => Err(DecodeErrorKind::CompressedTransaction),
         }
     }
 

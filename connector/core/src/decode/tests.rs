@@ -3,7 +3,7 @@
 
 use super::checksum::Layout;
 use super::{
-    DeadTransaction, DecodeErrorKind, Decoder, Ending, Item, Joined, Joiner, RowsKind,
+    DeadTransaction, DecodeErrorKind, Decoder, Ending, Fed, Item, Joined, Joiner, RowsKind,
     TableMapEvent, Transaction,
 };
 use crate::event::{EventHeader, EventType, Part, RowsFormat};
@@ -12,6 +12,8 @@ use crate::position::{FileOffset, Position};
 use crate::testing::{self, FORMAT_DESCRIPTION, Random, Stream, lenenc, number};
 
 mod flavours;
+mod large;
+mod payload;
 
 const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
 
@@ -612,7 +614,6 @@ fn an_event_of_an_unknown_number_is_refused_unless_the_server_marks_it() {
         assert_eq!(stream.raw(&event), Ok("-".into()));
         assert_eq!(stream.decoder.position().at().offset, stream.stream.offset);
     }
-    refused(&[], 40, b"x", DecodeErrorKind::Truncated);
     refused(&[], 26, b"x", DecodeErrorKind::Incident);
 }
 
@@ -819,169 +820,6 @@ fn an_open_transaction_is_described_from_its_first_event_on() {
         Some(at("binlog.000007", 4))
     );
     stream.check(XID, &number(9, 8), &format!("{:?}", Ending::Commit), true);
-}
-
-mod large {
-    //! Events that come in parts.
-    use super::*;
-
-    const LIMIT: usize = 1000;
-
-    fn event(event_type: u8, len: usize) -> Vec<u8> {
-        let body = [&number(117, 6)[..], &vec![7; len]].concat();
-        Stream::new(true).event(event_type, &body)
-    }
-
-    /// Gives an event in parts of `size` bytes.
-    fn join(
-        joiner: &mut Joiner,
-        event: &[u8],
-        size: usize,
-        wanted: bool,
-    ) -> Result<String, DecodeErrorKind> {
-        let parts: Vec<_> = event.chunks(size).collect();
-        let mut result = String::new();
-        for (index, part) in parts.iter().enumerate() {
-            let kind = match index {
-                0 => Part::First,
-                _ if index + 1 == parts.len() => Part::Last,
-                _ => Part::Middle,
-            };
-            result = match joiner.piece(kind, part, |_, _| wanted)? {
-                Joined::Event(joined) => {
-                    assert_eq!(joined, event);
-                    "event".into()
-                }
-                Joined::Pending => "pending".into(),
-                Joined::Skipped(header) => {
-                    let event_type = format!("{:?}", header.event_type);
-                    format!("skipped {}", event_type.split('(').next().unwrap())
-                }
-            };
-        }
-        Ok(result)
-    }
-
-    #[test]
-    fn parts_are_joined_to_the_event_that_they_were() {
-        let mut joiner = Joiner::new(LIMIT);
-        for event_type in [WRITE, 31, 32, 39, QUERY, TABLE_MAP, 40, 99] {
-            for size in [25, 100, 400] {
-                let event = event(event_type, 600);
-                assert_eq!(join(&mut joiner, &event, size, true), Ok("event".into()));
-                let skipped = join(&mut joiner, &event, size, false).unwrap();
-                assert!(skipped.starts_with("skipped"), "{skipped}");
-            }
-        }
-        assert!(matches!(
-            joiner.piece(Part::Whole, b"x", |_, _| false),
-            Ok(Joined::Event(b"x"))
-        ));
-    }
-
-    #[test]
-    fn a_wanted_event_over_the_limit_is_refused_and_an_unwanted_one_is_not() {
-        let mut joiner = Joiner::new(LIMIT);
-        let large = event(WRITE, LIMIT);
-        let size = u32::try_from(large.len()).unwrap();
-        let expected = DecodeErrorKind::TooLarge { size, limit: LIMIT };
-        assert_eq!(join(&mut joiner, &large, 100, true), Err(expected));
-        let skipped = Ok("skipped Rows".into());
-        assert_eq!(join(&mut Joiner::new(LIMIT), &large, 100, false), skipped);
-        // The text of a statement is never needed: it is not even asked about.
-        let skipped = Ok("skipped RowsQuery".into());
-        assert_eq!(
-            join(&mut Joiner::new(LIMIT), &event(29, LIMIT), 100, true),
-            skipped
-        );
-        // What a compressed transaction holds comes again, inflated.
-        let skipped = Ok("skipped TransactionPayload".into());
-        assert_eq!(
-            join(&mut Joiner::new(LIMIT), &event(40, LIMIT), 100, true),
-            skipped
-        );
-    }
-
-    #[test]
-    fn the_table_is_named_for_events_with_rows_only() {
-        for (event_type, expected) in [
-            (WRITE, Some(117)),
-            (31, Some(117)),
-            (32, Some(117)),
-            (39, Some(117)),
-            (TABLE_MAP, None),
-        ] {
-            let event = event(event_type, 100);
-            let asked = &mut None;
-            let wanted = |header: &EventHeader, table_id| {
-                *asked = Some((header.event_type, table_id));
-                true
-            };
-            Joiner::new(LIMIT)
-                .piece(Part::First, &event[..50], wanted)
-                .unwrap();
-            let (_, table_id) = asked.unwrap();
-            assert_eq!(table_id, expected);
-        }
-    }
-
-    #[test]
-    fn parts_out_of_order_are_refused() {
-        let event = event(WRITE, 100);
-        let (first, rest) = event.split_at(50);
-        let orders: [&[Part]; 7] = [
-            &[Part::Middle],
-            &[Part::Last],
-            &[Part::First, Part::First],
-            &[Part::First, Part::Whole],
-            &[Part::First, Part::Middle, Part::First],
-            &[Part::First, Part::Last, Part::Last],
-            &[Part::First, Part::Last, Part::Middle],
-        ];
-        for order in orders {
-            for wanted in [true, false] {
-                let mut joiner = Joiner::new(LIMIT);
-                let (last, before) = order.split_last().unwrap();
-                for part in before {
-                    let bytes = if *part == Part::First {
-                        first
-                    } else {
-                        &rest[..rest.len() / 2]
-                    };
-                    joiner.piece(*part, bytes, |_, _| wanted).unwrap();
-                }
-                let bytes = if *last == Part::First { first } else { rest };
-                let error = joiner.piece(*last, bytes, |_, _| wanted).unwrap_err();
-                assert_eq!(error, DecodeErrorKind::Pieces, "{order:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn parts_that_are_more_than_the_header_says_are_refused() {
-        let event = event(WRITE, 600);
-        let mut joiner = Joiner::new(LIMIT);
-        joiner.piece(Part::First, &event, |_, _| true).unwrap();
-        let mut error = None;
-        // A reused buffer may be somewhat larger than the event, but bounded.
-        for _ in 0..200 {
-            if let Err(kind) = joiner.piece(Part::Middle, &event, |_, _| true) {
-                error = Some(kind);
-                break;
-            }
-        }
-        assert_eq!(error, Some(DecodeErrorKind::Pieces));
-    }
-
-    #[test]
-    fn a_first_part_without_a_whole_header_is_refused() {
-        let event = event(WRITE, 600);
-        for len in 0..25 {
-            let mut joiner = Joiner::new(LIMIT);
-            let result = joiner.piece(Part::First, &event[..len], |_, _| true);
-            assert_eq!(result.unwrap_err(), DecodeErrorKind::Truncated);
-        }
-    }
 }
 
 mod table_map {
@@ -1323,125 +1161,6 @@ fn unknown_numbers_and_names_agree() {
         (header.timestamp, header.server_id),
         (testing::TIME, testing::SERVER)
     );
-}
-
-mod compressed {
-    //! The events of a compressed transaction follow it without a place of their own and without checksums.
-
-    use super::*;
-
-    const PAYLOAD: u8 = 40;
-
-    /// An event as it comes out of a payload.
-    fn inner(event_type: u8, body: &[u8]) -> Vec<u8> {
-        let size = u32::try_from(19 + body.len()).unwrap();
-        let head = [
-            &testing::TIME.to_le_bytes()[..],
-            &[event_type],
-            &testing::SERVER.to_le_bytes(),
-            &size.to_le_bytes(),
-            &[0; 4],
-            &[8, 0],
-        ];
-        [&head.concat()[..], body].concat()
-    }
-
-    fn events() -> Vec<Vec<u8>> {
-        vec![
-            inner(QUERY, &query("BEGIN")),
-            inner(TABLE_MAP, &map()),
-            inner(WRITE, &rows(false)),
-            inner(XID, &number(9, 8)),
-        ]
-    }
-
-    /// What is before the compressed bytes: their algorithm, and how many bytes the events have.
-    fn header(size: usize) -> Vec<u8> {
-        let size = u16::try_from(size).unwrap().to_le_bytes();
-        [&[2, 1, 0, 3, 3, 252][..], &size, &[1, 1, 9, 0], b"zstd"].concat()
-    }
-
-    fn size(events: &[Vec<u8>]) -> usize {
-        events.iter().map(Vec::len).sum()
-    }
-
-    fn opened(checksum: bool, size: usize) -> Followed {
-        let mut stream = Followed::new(gtid_position("U:1-4", 157), checksum);
-        stream.check(GTID, &gtid(5), "begin", false);
-        stream.check(PAYLOAD, &header(size), "-", false);
-        stream
-    }
-
-    #[test]
-    fn they_are_a_transaction_at_the_place_of_the_event_that_held_them() {
-        for checksum in [true, false] {
-            let mut stream = opened(checksum, size(&events()));
-            let (at, end) = (stream.decoder.at().clone(), stream.decoder.end());
-            let mut names = Vec::new();
-            for event in events() {
-                let (_, item) = stream.decoder.event(&event).unwrap();
-                names.push(name(&item));
-                assert_eq!(
-                    (stream.decoder.at(), stream.decoder.end()),
-                    (&at, end.clone())
-                );
-            }
-            assert_eq!(names, ["-", "map 117=shop.t", "Write 117", "Commit"]);
-            assert_eq!(stream.decoder.position().at(), &end);
-            let set = stream.decoder.position().gtid_set().unwrap().to_string();
-            assert_eq!(set, format!("{UUID}:1-5"));
-            // Another one follows, with its place and its checksum.
-            stream.check(GTID, &gtid(6), "begin", false);
-        }
-    }
-
-    #[test]
-    fn one_that_is_missing_or_too_much_is_found() {
-        let whole = size(&events());
-        for (said, given) in [(whole, 3), (whole, 0), (whole + 1, 4), (whole - 1, 4)] {
-            let mut stream = opened(true, said);
-            let mut result = Ok(());
-            for event in events().iter().take(given) {
-                result = stream.decoder.event(event).map(drop);
-            }
-            let next = stream.stream.event(GTID, &gtid(6));
-            let result = result.and_then(|()| stream.decoder.event(&next).map(drop));
-            let error = result.unwrap_err().kind;
-            assert_eq!(
-                error,
-                DecodeErrorKind::CompressedTransaction,
-                "{said} {given}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_payload_that_was_not_kept_must_end_its_transaction_all_the_same() {
-        for given in [4, 3, 0] {
-            let mut stream = Followed::new(gtid_position("U:1-4", 157), true);
-            stream.check(GTID, &gtid(5), "begin", false);
-            let event = stream.stream.event(PAYLOAD, &header(9));
-            let header = EventHeader::read(&mut Input::new(&event)).unwrap();
-            stream.decoder.skipped(&header).unwrap();
-            for event in events().iter().take(given) {
-                stream.decoder.event(event).unwrap();
-            }
-            let next = stream.stream.event(GTID, &gtid(6));
-            let result = stream.decoder.event(&next).map(|(_, item)| name(&item));
-            assert_eq!(result.is_ok(), given == 4, "{given}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_header_is_refused() {
-        let whole = header(9);
-        for len in 0..10 {
-            let mut stream = Followed::new(gtid_position("U:1-4", 157), true);
-            stream.check(GTID, &gtid(5), "begin", false);
-            let result = stream.next(PAYLOAD, &whole[..len]);
-            assert_eq!(result.unwrap_err(), DecodeErrorKind::Truncated, "{len}");
-        }
-    }
 }
 
 /// What a statement's session is taken to be, as MariaDB 11.8 wrote it.
