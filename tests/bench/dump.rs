@@ -1,4 +1,4 @@
-//! How fast can the binlog be read at all? The connector's own dump, to nowhere.
+//! How fast can the binlog be read at all? The connector's own dump, to nowhere; and the same with `mysql_async`.
 
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use binlog_bridge::source::client::{SourceSettings, TlsMode, TlsSettings};
 use binlog_bridge::source::mysql::{DumpSettings, MysqlDump};
 use binlog_bridge_core::event::EventBlock;
 use binlog_bridge_core::position::{FileOffset, Position};
+use futures_util::StreamExt;
+use mysql_async::{BinlogStreamRequest, Conn, OptsBuilder};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -27,6 +29,9 @@ pub(super) struct Arguments {
     /// The offset in that file at which the last event ends
     #[arg(long)]
     end: u32,
+    /// Read with `mysql_async` instead
+    #[arg(long)]
+    mysql_async: bool,
 }
 
 /// Where the first event of every binlog file begins.
@@ -39,7 +44,12 @@ pub(super) fn dump(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let (events, bytes) = runtime.block_on(read(arguments))?;
+    let (events, bytes) = runtime.block_on(async {
+        match arguments.mysql_async {
+            true => read_with_mysql_async(arguments).await,
+            false => read(arguments).await,
+        }
+    })?;
     super::finish(&serde_json::json!({"events": events, "bytes": bytes}))
 }
 
@@ -65,6 +75,30 @@ async fn read(arguments: &Arguments) -> anyhow::Result<(u64, u64)> {
         }
         block.clear();
     }
+}
+
+/// The same with the client library, which hands over one event after another.
+async fn read_with_mysql_async(arguments: &Arguments) -> anyhow::Result<(u64, u64)> {
+    let options = OptsBuilder::default()
+        .ip_or_hostname("127.0.0.1")
+        .tcp_port(arguments.port)
+        .user(Some(&arguments.user))
+        .pass(Some(&arguments.password))
+        .prefer_socket(false);
+    let request = BinlogStreamRequest::new(std::process::id())
+        .with_filename(arguments.file.as_bytes())
+        .with_pos(FIRST_OFFSET);
+    let mut stream = Conn::new(options).await?.get_binlog_stream(request).await?;
+    let (mut events, mut bytes) = (0, 0);
+    while let Some(event) = stream.next().await {
+        let event = event?;
+        let header = event.header();
+        (events, bytes) = (events + 1, bytes + u64::from(header.event_size()));
+        if header.log_pos() == arguments.end {
+            break;
+        }
+    }
+    Ok((events, bytes))
 }
 
 /// As the connector sets it by default, but for the encryption.

@@ -110,6 +110,18 @@ def verdict(rounds: list[tuple[Figures, Figures]]) -> str:
     )
 
 
+def dumps(rounds: list[tuple[Figures, Figures]]) -> str:
+    """Of our dump and that of mysql_async."""
+    cpu = sorted(ours.cpu / theirs.cpu for ours, theirs in rounds)
+    memory = statistics.median(ours.peak_bytes / theirs.peak_bytes for ours, theirs in rounds)
+    ratio = statistics.median(cpu)
+    holds = "holds" if ratio <= 1 and memory < 1 else "DOES NOT HOLD"
+    return (
+        f"The raw dump takes {ratio:.2f} times the CPU of that of mysql_async ({cpu[0]:.2f} to {cpu[-1]:.2f}) and {memory:.2f} "
+        f"times its memory (at most 1 and below 1: {holds})."
+    )
+
+
 def change(rounds: list[tuple[Figures, Figures]]) -> str:
     """Of connector and connector before."""
     cpu = sorted(now.cpu / before.cpu for now, before in rounds)

@@ -1,4 +1,4 @@
-"""Runs the benchmark: raw dump, connector and bare producer, one after another on the same servers."""
+"""Runs the benchmark: raw dumps, connector and bare producer, one after another on the same servers."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "end_to_end"))
 
 from confluent_kafka.admin import NewTopic
-from figures import Figures, Meter, change, commit, machine, median, table, today, verdict
+from figures import Figures, Meter, change, commit, dumps, machine, median, table, today, verdict
 from harness.connector import Connector, binary, free_address
 from harness.reader import read_checkpoint
 from harness.stack import PASSWORD, USER, Stack
@@ -53,6 +53,8 @@ def run(bench: "Bench", before: str, count: int, keep: bool) -> int:
     text = table(parts, bench.bulk.end)
     wrong = sorted(bench.wrong)
     last = f"WRONG, and so no figures: {', '.join(wrong)}." if wrong else verdict([each[1:3] for each in rounds])
+    if not wrong:
+        last += "\n\n" + dumps([(each[0], each[-1]) for each in rounds])
     if bench.older and not wrong:
         last += "\n\n" + change([(each[1], each[3]) for each in rounds])
     print(f"{text}\n\n{last}")
@@ -94,7 +96,7 @@ class Bench:
         figures = [self.dump(), self.connector(), self.bare_producer()]
         if self.older and not number % 2:
             older = [self.connector_of_before(number)]
-        figures += older
+        figures += [*older, self.dump("--mysql-async")]
         self.wrong.update(f"{each.name} in round {number}" for each in figures if not each.right)
         return figures
 
@@ -102,17 +104,17 @@ class Bench:
         servers = {name: int(self.stack.env[f"{name.upper()}_PID"]) for name in ("kafka", "mysql")}
         return Meter(pid, servers, self.bulk.rows)
 
-    def dump(self) -> Figures:
+    def dump(self, *client: str) -> Figures:
         """The bytes of the binlog are all there, or the figure is wrong."""
         with Helper(
             "dump", "--port", self.stack.mysql_port, "--user", USER, "--password", PASSWORD,
-            "--file", self.bulk.file, "--end", self.bulk.end,
+            "--file", self.bulk.file, "--end", self.bulk.end, *client,
         ) as helper:
             helper.line()
             meter = self.meter(helper.process.pid)
             helper.go()
             done = helper.line()
-            figures = meter.read("raw dump")
+            figures = meter.read("dump of mysql_async" if client else "raw dump")
         figures.right = done["bytes"] >= self.bulk.end
         return figures
 

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use apache_avro::Schema;
 use binlog_bridge_core::avro::{SchemaNames, key_schema, value_schema};
 use binlog_bridge_core::decode::{
-    DecodeError, Decoder, Fed, Item, Joined, Joiner, RowsEvent, Statement,
+    DecodeError, Decoder, Fed, Item, Joined, Joiner, RowsEvent, Statement, TableMapEvent,
 };
 use binlog_bridge_core::encode::{
     Batch, Destination, Encoder, RowsSource, TablePlan, TopicPartition, TransactionsTopic,
@@ -18,7 +18,8 @@ use binlog_bridge_core::encode::{
 use binlog_bridge_core::event::{EventHeader, Part};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{
-    DefinitionError, Lookup, StatementEffect, TableDefinition, Tables, effect,
+    DefinitionError, DescribedTable, Dialect, Known, Lookup, StatementEffect, TableDefinition,
+    Tables, Tracker, effect,
 };
 use binlog_bridge_core::selection::{SYSTEM_DATABASES, Selection, TableName};
 use serde_json::{Map, Value, json};
@@ -39,8 +40,9 @@ pub(super) struct Arguments {
 
 pub(super) fn decode(arguments: &Arguments) -> Result<(), Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut followed = Followed::default();
     for file in &arguments.files {
-        match print_file(file, &arguments.databases, &mut out) {
+        match print_next(file, &arguments.databases, &mut followed, &mut out) {
             Ok(()) => {}
             // Whoever read the lines has seen enough.
             Err(error) if is_closed(&error) => return Ok(()),
@@ -62,8 +64,19 @@ fn is_closed(error: &anyhow::Error) -> bool {
 /// Prints the rows of a file, one JSON object in a line. Without databases those of all but the server's own.
 ///
 /// # Errors
-/// What would stop the stream: damage, rows that cannot be published, changes that are logged as statements.
+/// What would stop the stream: damage, rows that cannot be published, changes that are logged as statements; and rows of
+/// tables that the file neither names the columns of nor makes.
 pub fn print_file(path: &Path, databases: &[String], out: &mut dyn Write) -> anyhow::Result<()> {
+    print_next(path, databases, &mut Followed::default(), out)
+}
+
+/// The same for a file that follows others.
+fn print_next(
+    path: &Path,
+    databases: &[String],
+    followed: &mut Followed,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let at = FileOffset {
         file: name.into_owned(),
@@ -73,7 +86,7 @@ pub fn print_file(path: &Path, databases: &[String], out: &mut dyn Write) -> any
         [] => databases_in(path, &at)?,
         some => some.iter().cloned().collect(),
     };
-    let mut printer = Printer::new(at, databases);
+    let mut printer = Printer::new(at, databases, followed);
     let mut joiner = Joiner::new(INFLATED_BYTES_MAX);
     for event in BinlogFile::open(path)? {
         let event = event?;
@@ -137,7 +150,74 @@ fn note_databases(
     Ok(())
 }
 
-struct Printer {
+/// What statements have made of tables, for rows whose columns have no names in the binlog: there is no server to ask.
+#[derive(Default)]
+struct Followed {
+    tracker: Option<Tracker>,
+}
+
+impl Followed {
+    /// The tables of the server that wrote the file.
+    fn tracker(&mut self, decoder: &Decoder) -> &mut Tracker {
+        let dialect = Dialect::of_version(decoder.server_version());
+        self.tracker
+            .get_or_insert_with(|| Tracker::new(dialect, false))
+    }
+
+    fn table(&self, name: &TableName) -> Option<&DescribedTable> {
+        match self.tracker.as_ref()?.table(name) {
+            Known::Proven(table) => Some(table),
+            Known::Gone | Known::Unproven => None,
+        }
+    }
+
+    /// The definition of a table map with names.
+    fn named(
+        &self,
+        named: TableDefinition,
+        map: &TableMapEvent<'_>,
+        dialect: Dialect,
+    ) -> anyhow::Result<TableDefinition> {
+        if named.ambiguous_column(dialect).is_none() {
+            return Ok(named);
+        }
+        let table = named.name.clone();
+        let definition = match self.table(&table) {
+            Some(followed) => named.declared(map, followed, dialect),
+            None => named,
+        };
+        match definition.ambiguous_column(dialect) {
+            None => Ok(definition),
+            Some(column) => {
+                let column = column.to_owned();
+                let error = anyhow::Error::from(DefinitionError::Ambiguous { table, column });
+                Err(error.context(NOT_MADE))
+            }
+        }
+    }
+
+    /// The definition of one without.
+    fn unnamed(
+        &self,
+        map: &TableMapEvent<'_>,
+        dialect: Dialect,
+    ) -> anyhow::Result<TableDefinition> {
+        let table = TableName::new(map.database, map.table);
+        match self.table(&table) {
+            Some(followed) => Ok(TableDefinition::from_described(map, followed, dialect)?),
+            None => {
+                let error = anyhow::Error::from(DefinitionError::NoMetadata { table });
+                Err(error.context(NOT_MADE))
+            }
+        }
+    }
+}
+
+/// Said of a table whose rows are in the files given, and nothing else of it.
+const NOT_MADE: &str = "the files given do not tell what columns a table has: give the older ones too, from where it was made";
+
+struct Printer<'a> {
+    followed: &'a mut Followed,
     decoder: Decoder,
     tables: Tables,
     encoder: Encoder,
@@ -153,8 +233,8 @@ const INFLATED_BYTES_MAX: usize = 1 << 30;
 /// Stands for the task in the names of schemas.
 const TASK: &str = "decode";
 
-impl Printer {
-    fn new(at: FileOffset, databases: BTreeSet<String>) -> Self {
+impl<'a> Printer<'a> {
+    fn new(at: FileOffset, databases: BTreeSet<String>, followed: &'a mut Followed) -> Self {
         let selection = Selection {
             databases,
             ..Selection::default()
@@ -169,6 +249,7 @@ impl Printer {
             ends: false,
         };
         Self {
+            followed,
             decoder: Decoder::new(Position::File { at }),
             tables: Tables::new(selection),
             encoder: Encoder::new(TASK, usize::MAX, no_marks),
@@ -182,21 +263,7 @@ impl Printer {
     fn event(&mut self, event: &[u8], out: &mut dyn Write) -> anyhow::Result<()> {
         let (header, item) = self.decoder.event(event)?;
         match item {
-            Item::TableMap(map) => {
-                match self.tables.table_map(&map)? {
-                    Lookup::Ready | Lookup::Helper(_) => {}
-                    Lookup::New(definition) => {
-                        let plan = self.plan(&definition, false)?;
-                        self.tables.install(&map, plan);
-                        self.definitions.insert(definition.name.clone(), definition);
-                    }
-                    // There is no server to ask.
-                    Lookup::Unnamed => {
-                        let table = TableName::new(map.database, map.table);
-                        return Err(DefinitionError::NoMetadata { table }.into());
-                    }
-                }
-            }
+            Item::TableMap(map) => self.table_map(&map)?,
             Item::Rows(event) => self.rows(&header, &event)?,
             Item::CompressedRows(event) => {
                 let mut buffer = Vec::new();
@@ -216,6 +283,19 @@ impl Printer {
             Item::Begin | Item::Nothing => {}
         }
         self.print(out)
+    }
+
+    fn table_map(&mut self, map: &TableMapEvent<'_>) -> anyhow::Result<()> {
+        let dialect = Dialect::of_version(self.decoder.server_version());
+        let definition = match self.tables.table_map(map)? {
+            Lookup::Ready | Lookup::Helper(_) => return Ok(()),
+            Lookup::New(named) => self.followed.named(named, map, dialect)?,
+            Lookup::Unnamed => self.followed.unnamed(map, dialect)?,
+        };
+        let plan = self.plan(&definition, false)?;
+        self.tables.install(map, plan);
+        self.definitions.insert(definition.name.clone(), definition);
+        Ok(())
     }
 
     fn rows(&mut self, header: &EventHeader, event: &RowsEvent<'_>) -> anyhow::Result<()> {
@@ -246,7 +326,11 @@ impl Printer {
     fn statement(&mut self, header: &EventHeader, statement: &Statement<'_>) -> anyhow::Result<()> {
         match effect(statement, self.tables.selection()) {
             StatementEffect::None | StatementEffect::RollbackToSavepoint => {}
-            StatementEffect::Definition => self.tables.end_versions(),
+            StatementEffect::Definition => {
+                self.tables.end_versions();
+                // What it does not understand is told by the rows that need it.
+                self.followed.tracker(&self.decoder).follow(statement).ok();
+            }
             StatementEffect::Truncate(table) => {
                 self.tables.end_versions();
                 if let Some(plan) = self.plans.get(&table) {

@@ -110,7 +110,9 @@ pub struct Decoder {
     /// Transactions that are known to have no end.
     dead: Vec<DeadTransaction>,
     checksum: Checksum,
-    /// The server that wrote the file.
+    /// The version of the server that wrote the file; empty before the first format description.
+    server_version: String,
+    /// What follows from it.
     layout: Layout,
     /// The statement of the transaction at hand is only a part of an ALTER of MariaDB: it changes nothing by itself.
     is_part_of_alter: bool,
@@ -132,6 +134,7 @@ impl Decoder {
             previous: Transaction::default(),
             dead: Vec::new(),
             checksum: Checksum::Unknown,
+            server_version: String::new(),
             layout: Layout::of(b""),
             is_part_of_alter: false,
             payload: None,
@@ -150,6 +153,12 @@ impl Decoder {
     #[must_use]
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// The version of the server that wrote the file, such as `8.0.31`; empty before the first format description.
+    #[must_use]
+    pub fn server_version(&self) -> &str {
+        &self.server_version
     }
 
     /// Where the event that was decoded last begins.
@@ -535,6 +544,8 @@ impl Decoder {
         }
         let server_version = body.take(50)?;
         self.layout = Layout::of(server_version);
+        let name = server_version.split(|byte| *byte == 0).next();
+        self.server_version = String::from_utf8_lossy(name.unwrap_or_default()).into_owned();
         let created = body.u32()?;
         let header_len = body.u8()?;
         if usize::from(header_len) != HEADER_LEN {

@@ -186,3 +186,6 @@ fn tls_connector(source: &SourceSettings) -> Result<Option<TlsConnector>, WireEr
     }
     Ok(Some(builder.build()?.into()))
 }
+
+#[cfg(test)]
+mod tests;
