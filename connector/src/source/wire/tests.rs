@@ -42,6 +42,10 @@ const PAUSES: usize = 6;
 async fn serve(steps: Vec<Step>) -> (u16, JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "whoever asks what it took joins it"
+    )]
     let task = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut taken = Vec::new();
@@ -303,7 +307,7 @@ async fn fault_101_a_password_is_not_given_away() {
     )
     .await;
     // Without an end.
-    let again = vec![Send(switch("mysql_native_password")), Take];
+    let again = [Send(switch("mysql_native_password")), Take];
     let mut steps = vec![Send(handshake("mysql_native_password", false)), Take];
     steps.extend(again.iter().cycle().take(40).cloned());
     check(steps, "within 8 packets").await;
