@@ -1,4 +1,8 @@
-"""Runs SQL scripts on a server, each with a binlog file of its own, and keeps the files beside the scripts."""
+"""Runs SQL scripts on servers, each with a binlog file of its own, and keeps the files beside the scripts.
+
+    record.py ENV_FILE [CASE...]        the cases of this folder
+    record.py ENV_FILE --server KIND    those of every server, in `servers`
+"""
 
 import pathlib
 import re
@@ -10,29 +14,40 @@ import pymysql
 FOLDER = pathlib.Path(__file__).parent
 
 
+SERVERS = FOLDER / "servers"
+# Beside what every server can do.
+OWN = {"mariadb1011": "mariadb", "mariadb": "mariadb", "mysql80": "mysql", "mysql9": "mysql"}
+
+
 def main() -> None:
     env_file, *names = sys.argv[1:]
     env = dict(line.split("=", 1) for line in pathlib.Path(env_file).read_text().splitlines())
-    names = names or sorted(path.stem for path in FOLDER.glob("*.sql"))
     data = pathlib.Path(env["MYSQL_SOCKET"]).parent
-    for name in names:
-        shutil.copy(data / record(env, name), FOLDER / f"{name}.binlog")
+    if names[:1] == ["--server"]:
+        kind = names[1]
+        scripts = [SERVERS / f"{name}.sql" for name in ("all", OWN.get(kind)) if name]
+        shutil.copyfile(data / record(env, "golden", scripts), SERVERS / f"{kind}.binlog")
+        return
+    for name in names or sorted(path.stem for path in FOLDER.glob("*.sql")):
+        shutil.copyfile(data / record(env, name, [FOLDER / f"{name}.sql"]), FOLDER / f"{name}.binlog")
 
 
-def record(env: dict[str, str], name: str) -> str:
-    """Returns the name of the file that holds what the script did."""
+def record(env: dict[str, str], database: str, scripts: list[pathlib.Path]) -> str:
+    """Returns the name of the file that holds what the scripts did."""
     address = {"host": env["MYSQL_HOST"], "port": int(env["MYSQL_PORT"]), "user": "root"}
-    with pymysql.connect(**address, charset="utf8mb4", autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE `{name}`")
-        cursor.execute(f"USE `{name}`")
+    with pymysql.connect(**address, charset="utf8", autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS `{database}`")
+        cursor.execute(f"CREATE DATABASE `{database}`")
+        cursor.execute(f"USE `{database}`")
         cursor.execute("SET time_zone = '+00:00'")
-        cursor.execute("FLUSH BINARY LOGS")
-        cursor.execute("SHOW MASTER STATUS")
-        file = cursor.fetchone()[0]
-        for statement in statements((FOLDER / f"{name}.sql").read_text()):
-            cursor.execute(statement)
+        cursor.execute("FLUSH LOGS")
+        cursor.execute("SHOW BINARY LOGS")
+        file = cursor.fetchall()[-1][0]
+        for script in scripts:
+            for statement in statements(script.read_text()):
+                cursor.execute(statement)
         # The server marks a file as closed only then.
-        cursor.execute("FLUSH BINARY LOGS")
+        cursor.execute("FLUSH LOGS")
         return file
 
 

@@ -8,6 +8,7 @@ pub mod avro;
 pub mod decode;
 pub mod encode;
 pub mod event;
+pub mod frames;
 mod input;
 pub mod position;
 pub mod schema;

@@ -5,12 +5,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use binlog_bridge_core::frames::{PACKET_BYTES_MAX, PACKET_HEADER_LEN};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_native_tls::{TlsConnector, TlsStream};
 
 use super::WireError;
-use super::frames::{PACKET_BYTES_MAX, PACKET_HEADER_LEN};
 
 /// The bytes of a connection.
 #[derive(Debug)]

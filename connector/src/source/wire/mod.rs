@@ -9,7 +9,6 @@
 //! slow is no silence. Nothing that a server sends makes it panic, wait for ever, or take more memory than its buffer.
 
 mod channel;
-mod frames;
 mod request;
 mod session;
 mod sign_in;

@@ -3,11 +3,11 @@
 //! Format: MySQL source, "Command Phase" (`page_protocol_command_phase`); answers as text, with the packets that end lists of
 //! columns and rows (no `CLIENT_DEPRECATE_EOF`).
 
+use binlog_bridge_core::frames::{END, ERROR};
 use mysql_common::io::ParseBuf;
 
 use super::WireError;
 use super::channel::Channel;
-use super::frames::{END, ERROR};
 
 /// Largest packet of an answer.
 const PACKET_BYTES_MAX: usize = 1024 * 1024;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use binlog_bridge_core::frames::{END, ERROR};
 use mysql_common::constants::CapabilityFlags as Capabilities;
 use mysql_common::io::ParseBuf;
 use mysql_common::packets::{
@@ -17,7 +18,6 @@ use tokio_native_tls::TlsConnector;
 
 use super::WireError;
 use super::channel::Channel;
-use super::frames::{END, ERROR};
 use crate::secret::Secret;
 
 /// Whom to sign in as.

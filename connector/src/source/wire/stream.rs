@@ -4,13 +4,13 @@ use std::io;
 use std::ops::Range;
 
 use binlog_bridge_core::event::{EventBlock, Part};
+use binlog_bridge_core::frames::{Frame, Frames};
 use futures_util::FutureExt;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Duration, Instant};
 
 use super::WireError;
 use super::channel::Bytes;
-use super::frames::{Frame, Frames};
 
 /// A dump that is open.
 #[derive(Debug)]

@@ -6,26 +6,28 @@
 
 use std::ops::Range;
 
-use binlog_bridge_core::event::{EventHeader, HEADER_LEN, Part};
+use crate::event::{EventHeader, HEADER_LEN, Part};
 
 /// Bytes in front of each packet.
-pub(super) const PACKET_HEADER_LEN: usize = 4;
+pub const PACKET_HEADER_LEN: usize = 4;
 /// A packet of so many bytes goes on in the next one.
-pub(super) const PACKET_BYTES_MAX: usize = 0xff_ffff;
+pub const PACKET_BYTES_MAX: usize = 0xff_ffff;
 /// Largest packet with an error that is taken.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Packets shorter than this that begin with [`END`] say that nothing follows.
 const END_BYTES: usize = 9;
 
 const OK: u8 = 0;
-pub(super) const END: u8 = 0xfe;
-pub(super) const ERROR: u8 = 0xff;
+/// What a packet begins with that says that nothing follows.
+pub const END: u8 = 0xfe;
+/// What a packet with an error begins with.
+pub const ERROR: u8 = 0xff;
 /// What a server puts before an event for a replica that has asked for semi-synchronous replication.
 const SEMI_SYNC: u8 = 0xef;
 
 /// What a buffer holds next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub enum Frame {
     /// An event, or a part of a large one.
     Piece(Part, Range<usize>),
     /// An error of the server; the bytes of the packet.
@@ -36,17 +38,40 @@ pub(super) enum Frame {
 
 /// What the server sends is no dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FrameError {
+pub enum FrameError {
+    /// Packets are numbered from 1 on, modulo 256.
     #[error("a packet is missing or came twice: its number is {is} instead of {should}")]
-    Sequence { is: u8, should: u8 },
+    Sequence {
+        /// The packet's number.
+        is: u8,
+        /// The one that follows the last.
+        should: u8,
+    },
+    /// It has no room for the header of an event.
     #[error("a packet of {bytes} bytes holds no event")]
-    Short { bytes: usize },
+    Short {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It begins with something else than 0, an error or an end.
     #[error("a packet that begins with the byte {first:#04x} is none of a dump")]
-    Unknown { first: u8 },
+    Unknown {
+        /// Its first byte.
+        first: u8,
+    },
+    /// Errors are texts of at most some hundred letters.
     #[error("an error of {bytes} bytes is too long to be one")]
-    Error { bytes: usize },
+    Error {
+        /// The packet's length.
+        bytes: usize,
+    },
+    /// The header of an event and the packets that hold it do not agree.
     #[error("an event says that it has {said} bytes, and its packets have others")]
-    Length { said: u32 },
+    Length {
+        /// Size by the header.
+        said: u32,
+    },
+    /// Two bytes stand before the event.
     #[error(
         "it sends events as if they were to be acknowledged (semi-synchronous replication), which was not asked for"
     )]
@@ -55,7 +80,7 @@ pub(super) enum FrameError {
 
 /// Where in a dump a buffer begins.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub struct Frames {
     /// Larger events are handed on in parts of at most so many bytes.
     part_bytes_max: usize,
     /// Number of the next packet.
@@ -79,7 +104,8 @@ struct Large {
 
 impl Frames {
     /// The number of the first packet that answers a command is 1.
-    pub(super) fn new(part_bytes_max: usize) -> Self {
+    #[must_use]
+    pub fn new(part_bytes_max: usize) -> Self {
         Self {
             part_bytes_max: part_bytes_max.max(HEADER_LEN),
             sequence: 1,
@@ -88,7 +114,8 @@ impl Frames {
     }
 
     /// Bytes that a buffer must be able to hold.
-    pub(super) fn buffer_bytes_min(&self) -> usize {
+    #[must_use]
+    pub fn buffer_bytes_min(&self) -> usize {
         self.part_bytes_max.max(ERROR_BYTES_MAX) + PACKET_HEADER_LEN + 1
     }
 
@@ -96,11 +123,7 @@ impl Frames {
     ///
     /// # Errors
     /// [`FrameError`]
-    pub(super) fn next(
-        &mut self,
-        buffer: &[u8],
-        at: &mut usize,
-    ) -> Result<Option<Frame>, FrameError> {
+    pub fn next(&mut self, buffer: &[u8], at: &mut usize) -> Result<Option<Frame>, FrameError> {
         loop {
             if self.large.is_some() {
                 match self.part(buffer, at)? {
