@@ -20,13 +20,16 @@ use crate::seeds::Seeds;
 
 type Target = fn(&[u8]) -> usize;
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 9] = [
     ("events", fuzz::events),
     ("table_maps", fuzz::table_maps),
     ("rows", fuzz::rows),
     ("json", fuzz::json),
     ("decimals", fuzz::decimals),
     ("gtid_sets", fuzz::gtid_sets),
+    ("frames", fuzz::frames),
+    ("payloads", fuzz::payloads),
+    ("mariadb", fuzz::mariadb),
 ];
 /// Changed inputs for each target.
 const CHANGES: usize = 4_000;

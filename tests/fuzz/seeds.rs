@@ -5,6 +5,7 @@ use std::path::Path;
 
 /// Numbered and anonymous.
 const GTIDS: [u8; 2] = [33, 34];
+const MARIADB_GTID: &[u8] = &[162];
 const TABLE_MAP: u8 = 19;
 const ROWS: [u8; 4] = [30, 31, 32, 39];
 /// Larger inputs take long and find no more.
@@ -14,8 +15,12 @@ const EVENTS_MAX: usize = 60;
 
 /// The events of the recorded binlogs: number and body.
 pub struct Seeds {
-    events: Vec<(u8, Vec<u8>)>,
+    events: Vec<Event>,
+    /// Those of MariaDB servers.
+    mariadb: Vec<Event>,
 }
+
+type Event = (u8, Vec<u8>);
 
 /// An event's number, the length of its body and the body.
 fn numbered(number: u8, body: &[u8]) -> Vec<u8> {
@@ -27,64 +32,120 @@ fn chunk(body: &[u8]) -> Vec<u8> {
     [&length[..], body].concat()
 }
 
+/// The recorded binlogs of a folder whose names begin so.
+fn recorded(folder: &str, prefix: &str) -> Vec<Event> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.starts_with(prefix) && name.ends_with(".binlog")
+        })
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .flat_map(|path| events(&fs::read(path).unwrap()))
+        .collect()
+}
+
+/// The first events of a file, without their checksums.
+fn events(bytes: &[u8]) -> Vec<Event> {
+    const FORMAT_DESCRIPTION: u8 = 15;
+    let mut rest = &bytes[4..];
+    let mut events = Vec::new();
+    let mut checksum_len = 0;
+    while let Some(size) = rest.get(9..13) {
+        let size = u32::from_le_bytes(size.try_into().unwrap());
+        let (event, after) = rest.split_at(usize::try_from(size).unwrap());
+        if event[4] == FORMAT_DESCRIPTION {
+            checksum_len = usize::from(event[event.len() - 5]) * 4;
+        }
+        let body = &event[19..event.len() - checksum_len];
+        if body.len() < SEED_BYTES_MAX && events.len() < EVENTS_MAX {
+            events.push((event[4], body.to_vec()));
+        }
+        rest = after;
+    }
+    events
+}
+
 impl Seeds {
     pub fn of_golden_binlogs() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-        let mut paths: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "binlog")
-            })
-            .collect();
-        paths.sort();
-        let mut events = Vec::new();
-        for path in paths {
-            let bytes = fs::read(path).unwrap();
-            let mut rest = &bytes[4..];
-            let mut count = 0;
-            while let Some(size) = rest.get(9..13) {
-                let size = u32::from_le_bytes(size.try_into().unwrap());
-                let (event, after) = rest.split_at(usize::try_from(size).unwrap());
-                let body = &event[19..event.len() - 4];
-                if body.len() < SEED_BYTES_MAX && count < EVENTS_MAX {
-                    events.push((event[4], body.to_vec()));
-                    count += 1;
-                }
-                rest = after;
-            }
+        Self {
+            events: recorded("golden", ""),
+            mariadb: recorded("golden/servers", "mariadb"),
         }
-        Self { events }
     }
 
     /// The seeds of a target.
     pub fn of(&self, target: &str) -> Vec<Vec<u8>> {
         match target {
-            "events" => self.streams(),
+            "events" => streams(&self.events, &GTIDS),
             "table_maps" => self.table_maps(),
             "rows" => self.rows(),
             "json" => documents(),
             "decimals" => decimals(),
             "gtid_sets" => gtid_sets(),
+            "frames" => self.frames(),
+            "payloads" => self.payloads(),
+            "mariadb" => streams(&self.mariadb, MARIADB_GTID),
             other => panic!("no target {other}"),
         }
     }
 
-    /// Source transactions: each begins with its GTID.
-    fn streams(&self) -> Vec<Vec<u8>> {
-        let of_flags = |flags: u8| {
-            let transactions = self
-                .events
-                .chunk_by(|_, (number, _)| !GTIDS.contains(number));
-            transactions.map(move |events| {
-                let each = events
+    /// Packets with events, and with an error behind them.
+    fn frames(&self) -> Vec<Vec<u8>> {
+        let error: &[u8] = b"\xff\xd4\x04#HY000gone";
+        let mut seeds = Vec::new();
+        for (part_bytes_max, at_once) in [(50_u16, 7_u16), (300, 1000), (5000, 60_000)] {
+            for events in self.events.chunks(12) {
+                let mut seed = [part_bytes_max.to_be_bytes(), at_once.to_be_bytes()].concat();
+                let bodies = events
                     .iter()
-                    .map(|(number, body)| [&[flags][..], &numbered(*number, body)].concat());
-                each.collect::<Vec<_>>().concat()
-            })
-        };
-        of_flags(0).chain(of_flags(1)).collect()
+                    .map(|(number, body)| [&[0], &inner(*number, body)[..]].concat());
+                for (sequence, payload) in bodies.chain([error.to_vec()]).enumerate() {
+                    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+                    seed.extend(&length[..3]);
+                    seed.push(u8::try_from(sequence + 1).unwrap());
+                    seed.extend(payload);
+                }
+                seeds.push(seed);
+            }
+        }
+        seeds
+    }
+
+    /// Source transactions without their GTID, packed as they are and in a frame of zstd that compresses nothing.
+    fn payloads(&self) -> Vec<Vec<u8>> {
+        let transactions = self
+            .events
+            .chunk_by(|_, (number, _)| !GTIDS.contains(number));
+        let mut seeds = Vec::new();
+        for events in transactions {
+            let is_of_rows = events.iter().any(|(number, _)| ROWS.contains(number));
+            let inner = events
+                .iter()
+                .skip(1)
+                .map(|(number, body)| inner(*number, body));
+            let inner = inner.collect::<Vec<_>>().concat();
+            let Ok(size) = u16::try_from(inner.len()) else {
+                continue;
+            };
+            if !is_of_rows {
+                continue;
+            }
+            for flags in 0..4 {
+                let packed = if flags & 1 == 1 {
+                    stored(&inner)
+                } else {
+                    inner.clone()
+                };
+                seeds.push([&[flags], &size.to_be_bytes()[..], &packed].concat());
+            }
+        }
+        seeds
     }
 
     fn table_maps(&self) -> Vec<Vec<u8>> {
@@ -118,6 +179,39 @@ impl Seeds {
         }
         seeds
     }
+}
+
+/// Source transactions: each begins with its GTID.
+fn streams(events: &[Event], gtids: &[u8]) -> Vec<Vec<u8>> {
+    let of_flags = |flags: u8| {
+        let transactions = events.chunk_by(|_, (number, _)| !gtids.contains(number));
+        transactions.map(move |events| {
+            let each = events
+                .iter()
+                .map(|(number, body)| [&[flags][..], &numbered(*number, body)].concat());
+            each.collect::<Vec<_>>().concat()
+        })
+    };
+    of_flags(0).chain(of_flags(1)).collect()
+}
+
+/// An event without a place and without a checksum.
+fn inner(number: u8, body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(19 + body.len()).unwrap();
+    let mut bytes = 1_700_000_000_u32.to_le_bytes().to_vec();
+    bytes.push(number);
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(size.to_le_bytes());
+    bytes.extend([0; 6]);
+    bytes.extend(body);
+    bytes
+}
+
+/// A frame of zstd with one block that is not compressed (RFC 8878, 3.1.1).
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    let block = u32::try_from(bytes.len()).unwrap() << 3 | 1;
+    let head = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x48];
+    [&head[..], &block.to_le_bytes()[..3], bytes].concat()
 }
 
 /// Documents behind a byte that says what becomes of them.

@@ -5,4 +5,4 @@
 mod stream;
 mod targets;
 
-pub use targets::{decimals, events, gtid_sets, json, rows, table_maps};
+pub use targets::{decimals, events, frames, gtid_sets, json, mariadb, payloads, rows, table_maps};

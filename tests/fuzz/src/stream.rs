@@ -27,10 +27,11 @@ pub(crate) const ANONYMOUS_GTID: u8 = 34;
 pub(crate) const PARTIAL_UPDATE_ROWS: u8 = 39;
 
 /// That of the tables made here, and those of the recorded binlogs.
-const DATABASES: [&str; 9] = [
+const DATABASES: [&str; 10] = [
     "shop",
     "definitions",
     "geometries",
+    "golden",
     "images",
     "json",
     "members",
@@ -58,14 +59,22 @@ pub(crate) fn event(number: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The events that a source transaction begins with, after the one that describes the format.
-pub(crate) fn beginning() -> [Vec<u8>; 3] {
+/// What a server of a version says of its files.
+pub(crate) fn format(version: &str) -> Vec<u8> {
     let mut format = 4_u16.to_le_bytes().to_vec();
-    format.extend([0; 54]);
+    format.extend(version.as_bytes());
+    format.resize(2 + 50, 0);
+    format.extend([0; 4]);
     format.push(19);
     format.extend([0; 41]);
     // The algorithm of the checksums: CRC32.
     format.push(1);
+    event(FORMAT_DESCRIPTION, &format)
+}
+
+/// The events that a source transaction begins with, after the one that describes the format.
+pub(crate) fn beginning() -> [Vec<u8>; 3] {
+    let format = format("");
     let gtid = [
         vec![1],
         vec![0; 16],
@@ -78,11 +87,7 @@ pub(crate) fn beginning() -> [Vec<u8>; 3] {
     begin.push(4);
     begin.extend([0; 4]);
     begin.extend(b"shop\0BEGIN");
-    [
-        event(FORMAT_DESCRIPTION, &format),
-        event(ANONYMOUS_GTID, &gtid),
-        event(QUERY, &begin),
-    ]
+    [format, event(ANONYMOUS_GTID, &gtid), event(QUERY, &begin)]
 }
 
 pub(crate) struct Stream {

@@ -4,6 +4,7 @@ use apache_avro::types::Value as Avro;
 use binlog_bridge_core::avro::{SchemaNames, key_schema, value_schema};
 use binlog_bridge_core::decode::{Decoder, Item, Pairs, Statement};
 use binlog_bridge_core::event::Part;
+use binlog_bridge_core::frames::{Frame, Frames};
 use binlog_bridge_core::position::{FileOffset, GtidSet, Position};
 use binlog_bridge_core::schema::{
     DescribedColumn, DescribedKey, DescribedTable, Dialect, KeyPart, Mentions, PRIMARY,
@@ -12,7 +13,7 @@ use binlog_bridge_core::schema::{
 use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::value::{BigintUnsigned, InvalidText, KeyDates, Tinyint1, TypeOptions};
 
-use super::stream::{PARTIAL_UPDATE_ROWS, Stream, TABLE_MAP, WRITE_ROWS, beginning, event};
+use super::stream::{PARTIAL_UPDATE_ROWS, Stream, TABLE_MAP, WRITE_ROWS, beginning, event, format};
 
 const TABLE_ID: [u8; 6] = [8, 0, 0, 0, 0, 0];
 
@@ -36,10 +37,18 @@ fn chunk<'a>(data: &mut &'a [u8]) -> &'a [u8] {
 }
 
 /// Events: a byte of flags, the number, and a body. Bit 0 cuts the event in parts, bit 1 damages the checksum.
-pub fn events(mut data: &[u8]) -> usize {
+pub fn events(data: &[u8]) -> usize {
+    events_of("8.0.31", data)
+}
+
+/// The same of a MariaDB server.
+pub fn mariadb(data: &[u8]) -> usize {
+    events_of("11.8.6-MariaDB", data)
+}
+
+fn events_of(version: &str, mut data: &[u8]) -> usize {
     let mut stream = Stream::new(false, TypeOptions::default());
-    let [format, ..] = beginning();
-    stream.event(&format);
+    stream.event(&format(version));
     let mut count = 0;
     while let [flags, number, rest @ ..] = data {
         data = rest;
@@ -60,6 +69,75 @@ pub fn events(mut data: &[u8]) -> usize {
             break;
         }
         count += 1;
+    }
+    count
+}
+
+/// A compressed transaction: a byte of flags (bit 0: compressed with zstd, bit 1: in parts), the size that its events are said
+/// to have, and what is packed.
+pub fn payloads(mut data: &[u8]) -> usize {
+    const TRANSACTION_PAYLOAD: u8 = 40;
+    let flags = take(&mut data, 1).first().copied().unwrap_or_default();
+    let size = u16::try_from(number(&mut data)).unwrap();
+    let packed = u16::try_from(data.len()).unwrap_or(u16::MAX);
+    // A number and its length: ZSTD, or none.
+    let mut body = match flags & 1 {
+        1 => vec![2, 1, 0],
+        _ => vec![2, 3, 252, 255, 0],
+    };
+    body.extend([3, 3, 252]);
+    body.extend(size.to_le_bytes());
+    body.extend([1, 3, 252]);
+    body.extend(packed.to_le_bytes());
+    body.push(0);
+    body.extend(data);
+    let event = event(TRANSACTION_PAYLOAD, &body);
+    let mut stream = Stream::new(false, TypeOptions::default());
+    let [format, gtid, _] = beginning();
+    let is_open = stream.event(&format) && stream.event(&gtid);
+    let is_read = is_open
+        && match flags & 2 {
+            0 => stream.piece(Part::Whole, &event),
+            _ => {
+                let (first, rest) = event.split_at(event.len().min(60));
+                let (middle, last) = rest.split_at(rest.len() / 2);
+                stream.piece(Part::First, first)
+                    && stream.piece(Part::Middle, middle)
+                    && stream.piece(Part::Last, last)
+            }
+        };
+    usize::from(is_read)
+}
+
+/// What a server sends in a dump: the size of parts, how many bytes arrive at once, and the packets. What is not taken apart yet
+/// fits into the buffer that was asked for, and parts are those of one event.
+pub fn frames(mut data: &[u8]) -> usize {
+    let part_bytes_max = number(&mut data);
+    let at_once = 1 + number(&mut data);
+    let mut frames = Frames::new(part_bytes_max);
+    let (mut buffer, mut at, mut count) = (Vec::new(), 0, 0);
+    let mut is_open = false;
+    for arrived in data.chunks(at_once) {
+        buffer.extend(arrived);
+        loop {
+            match frames.next(&buffer, &mut at) {
+                Ok(None) => break,
+                Ok(Some(Frame::Piece(part, range))) => {
+                    assert!(!buffer[range].is_empty());
+                    assert_eq!(is_open, matches!(part, Part::Middle | Part::Last));
+                    is_open = matches!(part, Part::First | Part::Middle);
+                    count += 1;
+                }
+                Ok(Some(Frame::Error(range))) => {
+                    assert!(!buffer[range].is_empty());
+                    return count;
+                }
+                Ok(Some(Frame::End)) | Err(_) => return count,
+            }
+        }
+        buffer.drain(..at);
+        at = 0;
+        assert!(buffer.len() < frames.buffer_bytes_min());
     }
     count
 }
