@@ -574,9 +574,6 @@ fn start(error: &StartError) -> Verdict {
         StartError::GtidMode { .. } => halt(
             "Set gtid_mode as it was, or run `binlog-bridge offsets set newest` while nothing is written to the tables; consumers find a GAP record in the transactions topic.",
         ),
-        StartError::Tags => halt(
-            "Point source.host at the server that was followed before; or run `binlog-bridge offsets set newest` while nothing is written to the tables, and consumers find a GAP record in the transactions topic. To begin, name a file and an offset in source.start.",
-        ),
         StartError::NothingPublished => halt(
             "Choose where it begins with source.start in the configuration, and start it with `binlog-bridge run`.",
         ),

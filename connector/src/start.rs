@@ -119,11 +119,6 @@ pub enum StartError {
         /// ON or not.
         found: &'static str,
     },
-    /// Only a server that was not followed could say where the transactions of the position are.
-    #[error(
-        "the position has GTIDs with tags, by which this version cannot ask a server, and its file and offset are of another server"
-    )]
-    Tags,
     /// There is no checkpoint that could be moved.
     #[error("the task has published nothing yet: it has no checkpoint")]
     NothingPublished,
@@ -266,7 +261,6 @@ pub fn check_lineage(checkpoint: &Checkpoint, survey: &Survey) -> Result<(), Sta
             recorded: "with GTIDs",
             found: "not ON",
         }),
-        (Position::Gtid { gtid_set, .. }, None) if gtid_set.has_tags() => Err(StartError::Tags),
         (Position::File { .. } | Position::Gtid { .. } | Position::Mariadb { .. }, _) => {
             let first_file = &checkpoint.lineage.first_file;
             // Numbers are given again behind a restore: of the same server names of files tell.
@@ -286,15 +280,15 @@ fn is_followed(checkpoint: &Checkpoint, survey: &Survey) -> bool {
     lineage.server_uuid == survey.server_uuid && !lineage.passes_over
 }
 
-/// The checkpoint by file and offset, where the server takes no set of GTIDs: its `gtid_mode` is not ON any more, or there
-/// are tags in the set, by which it cannot be asked yet. Both are of one place.
+/// The checkpoint by file and offset, where the server takes no set of GTIDs: its `gtid_mode` is not ON any more. Both are of
+/// one place.
 #[must_use]
 pub(crate) fn placed(checkpoint: &Checkpoint, survey: &Survey) -> Checkpoint {
     let mut placed = checkpoint.clone();
-    if let Position::Gtid { gtid_set, at } = &checkpoint.position
+    if let Position::Gtid { at, .. } = &checkpoint.position
         && survey.mariadb.is_none()
         && is_followed(checkpoint, survey)
-        && (!survey.gtid_on || gtid_set.has_tags())
+        && !survey.gtid_on
     {
         tracing::info!(%at, "the server is asked by file and offset instead of GTIDs");
         placed.position = Position::File { at: at.clone() };
@@ -457,15 +451,7 @@ pub fn resume(
         source_ts_ms: None,
         heartbeats: 0,
     };
-    let checkpoint = placed(&checkpoint, survey);
-    if checkpoint
-        .position
-        .gtid_set()
-        .is_some_and(GtidSet::has_tags)
-    {
-        return Err(StartError::Tags);
-    }
-    Ok((checkpoint, true))
+    Ok((placed(&checkpoint, survey), true))
 }
 
 #[cfg(test)]
@@ -628,19 +614,15 @@ mod tests {
         };
         assert_eq!(placed(&recorded, &survey()), recorded);
         assert_eq!(placed(&recorded, &off).position, by_file);
-        // A tag is no number that can be asked by.
-        let tagged = checkpoint(gtid("A:1-5:red:1"));
-        assert_eq!(placed(&tagged, &survey()).position, by_file);
         // Of another server, file and offset say nothing.
         let other = Survey {
             server_uuid: "other".into(),
-            ..survey()
+            ..off.clone()
         };
-        assert_eq!(placed(&tagged, &other), tagged);
-        assert_eq!(check_lineage(&tagged, &other), Err(StartError::Tags));
-        let mut passes_over = tagged.clone();
+        assert_eq!(placed(&recorded, &other), recorded);
+        let mut passes_over = recorded.clone();
         passes_over.lineage.passes_over = true;
-        assert_eq!(placed(&passes_over, &survey()), passes_over);
+        assert_eq!(placed(&passes_over, &off), passes_over);
     }
 
     #[test]

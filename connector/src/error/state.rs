@@ -119,7 +119,6 @@ fn start(error: &StartError) -> &'static str {
         StartError::LostTransactions { .. } => "transactions-lost",
         StartError::OtherServer { .. } => "another-server",
         StartError::GtidMode { .. } => "gtid-mode-changed",
-        StartError::Tags => "gtid-tags",
         StartError::NoCheckpoint { .. } | StartError::StateLost { .. } => "checkpoint-missing",
         StartError::NothingPublished => "nothing-published",
         StartError::NothingMissing => "nothing-missing",

@@ -1,6 +1,7 @@
 //! The real halves, the servers they speak to, and what only they can promise.
 
 mod cluster;
+mod gtid_sets;
 mod kafka;
 mod mysql;
 mod reader;

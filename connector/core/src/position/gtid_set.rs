@@ -73,9 +73,9 @@ impl GtidSet {
     #[must_use]
     pub fn contains(&self, gtid: &MysqlGtid) -> bool {
         self.sources.get(&gtid.source).is_some_and(|intervals| {
-            intervals
-                .iter()
-                .any(|i| (i.first..=i.last).contains(&gtid.sequence))
+            let next = intervals.partition_point(|interval| interval.last < gtid.sequence);
+            let interval = intervals.get(next);
+            interval.is_some_and(|interval| interval.first <= gtid.sequence)
         })
     }
 
@@ -140,6 +140,12 @@ fn add_interval(intervals: &mut Vec<Interval>, new: Interval) {
         last.last = new.last;
         return;
     }
+    // Texts are in order: a set with thousands of intervals is read at once.
+    let is_behind = |last: &Interval| new.first > last.last.saturating_add(1);
+    if intervals.last().is_none_or(is_behind) {
+        intervals.push(new);
+        return;
+    }
     intervals.push(new);
     intervals.sort_unstable_by_key(|interval| interval.first);
     let mut merged: Vec<Interval> = Vec::with_capacity(intervals.len());
@@ -154,14 +160,15 @@ fn add_interval(intervals: &mut Vec<Interval>, new: Interval) {
     *intervals = merged;
 }
 
+/// Both in order: each is looked at once.
 fn subtract_intervals(from: &[Interval], gone: &[Interval]) -> Vec<Interval> {
     let mut left = Vec::new();
+    let mut holes = gone;
     for interval in from {
+        let before = holes.partition_point(|hole| hole.last < interval.first);
+        holes = holes.get(before..).unwrap_or_default();
         let mut first = interval.first;
-        for hole in gone
-            .iter()
-            .filter(|g| g.last >= interval.first && g.first <= interval.last)
-        {
+        for hole in holes.iter().take_while(|hole| hole.first <= interval.last) {
             if hole.first > first {
                 left.push(Interval {
                     first,
