@@ -264,6 +264,12 @@ fn server(code: u16, message: &str) -> Verdict {
     if is_purged(code, message) {
         return halt(PURGED_REMEDY);
     }
+    // Whatever it is asked by. (MySQL source, `sql/rpl_binlog_sender.cc`, `check_event_type`)
+    if says("anonymous transaction") {
+        return halt(
+            "The binlog ahead has transactions without GTIDs, of when gtid_mode was not ON, which the server does not send while it is ON. Run SET GLOBAL gtid_mode = ON_PERMISSIVE on the server, start the task, and set gtid_mode = ON again once it has caught up.",
+        );
+    }
     if is_elsewhere(code, message) {
         return halt(
             "The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server. To go on without what is missing, run `binlog-bridge offsets set newest`, or `oldest` for all that the server has, even if published before; consumers find a GAP record in the transactions topic.",
@@ -452,9 +458,11 @@ fn sink(error: &SinkError) -> Verdict {
         SinkError::State(StateError::Format { .. }) => {
             halt("Use the version that wrote the state, or a newer one.")
         }
-        SinkError::State(StateError::Key | StateError::Value { .. }) => halt(
-            "Make sure that nothing else writes to the state topic; to start anew delete it together with the task's data topics.",
-        ),
+        SinkError::State(StateError::Key | StateError::Value { .. } | StateError::Base { .. }) => {
+            halt(
+                "Make sure that nothing else writes to the state topic; to start anew delete it together with the task's data topics.",
+            )
+        }
         SinkError::Batch(_) => halt("Lower limits.batch_bytes_max."),
     }
 }

@@ -73,6 +73,7 @@ pub async fn look<D: Dump, L: Log>(
                 .map_err(SinkError::State)?;
         }
     }
+    let found = found.checked().map_err(SinkError::State)?;
     plan(&mut dump, task, &found, target).await
 }
 

@@ -30,7 +30,7 @@ use binlog_bridge_core::encode::{Batch, Encoder};
 use binlog_bridge_core::event::{EventBlock, EventHeader, Part};
 use binlog_bridge_core::schema::{Tables, Tracker};
 use binlog_bridge_core::selection::TableName;
-use binlog_bridge_core::state::{Checkpoint, Split};
+use binlog_bridge_core::state::{Bases, Checkpoint, Split};
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
@@ -88,6 +88,8 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) resumed: Option<Split>,
     /// The last checkpoint that was handed to the sink.
     pub(crate) checkpoint: Checkpoint,
+    /// What checkpoints with large sets of GTIDs refer to.
+    pub(crate) bases: Bases,
     pub(crate) limits: Limits,
     /// The server writes names in lower case, but texts of statements as they were typed.
     pub(crate) has_lower_case_names: bool,

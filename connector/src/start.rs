@@ -450,6 +450,7 @@ pub fn resume(
         selection: selection.fingerprint(),
         source_ts_ms: None,
         heartbeats: 0,
+        gtid_base: None,
     };
     Ok((placed(&checkpoint, survey), true))
 }

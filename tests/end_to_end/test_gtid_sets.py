@@ -1,11 +1,14 @@
 """Places by GTIDs: sets with thousands of intervals, and with tags."""
 
+import json
 import os
+import re
 import uuid
 
 import pytest
 
-from harness.reader import read_all
+from harness.connector import error_and_remedy
+from harness.reader import read_all, read_state
 from harness.stack import Stack
 from harness.task import Task, ids_of
 
@@ -45,10 +48,49 @@ def test_fault_14_a_set_with_thousands_of_intervals_is_followed_and_resumed(task
     task.sql("INSERT INTO orders VALUES (20)")
     connector.start(ready_within=30)
     assert ids_of(task.read("orders", 5)) == [1, 10, 11, 12, 20]
+    # Checkpoints say only what was added to the set that stands in a record of its own.
+    state = read_state(task.stack, task.name)
+    checkpoint, base = state["checkpoint",], state["gtid_base",]
+    assert checkpoint["gtid_base"] == base["id"]
+    published, added = base["gtid_set"], checkpoint["position"]["gtid_set"]
+    assert added.count(":") < 10 < INTERVALS - 10 < published.count(":")
+    shown = json.loads(connector.command("offsets", "show").stdout)["checkpoint"]["position"]["gtid_set"]
+    union = f"{published},{added}"
+    assert task.sql(f"SELECT GTID_SUBTRACT('{shown}', '{union}'), GTID_SUBTRACT('{union}', '{shown}')") == (("", ""),)
     executed = str(task.stack.variable("gtid_executed"))
-    published = task.checkpoint()["position"]["gtid_set"]
-    assert task.sql(f"SELECT GTID_SUBSET('{published}', '{executed}')") == ((1,),)
-    assert published.count(":") > INTERVALS - 10
+    assert task.sql(f"SELECT GTID_SUBSET('{union}', '{executed}')") == ((1,),)
+
+
+def test_fault_15_transactions_without_a_number_that_lie_ahead_halt_and_the_remedy_works(task: Task):
+    """gtid_mode was lowered and raised again while the connector was away: what lies between the server does not send."""
+    task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    connector = task.connector().start(ready_within=30)
+    task.sql("INSERT INTO orders VALUES (1)")
+    assert ids_of(task.read("orders", 1)) == [1]
+    connector.terminate()
+    assert task.checkpoint()["position"]["kind"] == "gtid"
+    task.sql("INSERT INTO orders VALUES (2)")
+    for mode in "ON_PERMISSIVE", "OFF_PERMISSIVE":
+        task.sql(f"SET GLOBAL gtid_mode = {mode}")
+    task.sql("INSERT INTO orders VALUES (3)")
+    for mode in "ON_PERMISSIVE", "ON":
+        task.sql(f"SET GLOBAL gtid_mode = {mode}")
+    task.sql("INSERT INTO orders VALUES (4)")
+    connector.start()
+    assert connector.wait_exit(30) in (3, 4)
+    error, remedy = error_and_remedy(connector.stderr())
+    assert "anonymous" in error
+    [statement] = re.findall(r"SET GLOBAL gtid_mode = ON_PERMISSIVE", remedy)
+    task.sql(statement)
+    connector.start(ready_within=30)
+    assert ids_of(task.read("orders", 4)) == [1, 2, 3, 4]
+    task.sql("SET GLOBAL gtid_mode = ON")
+    task.sql("INSERT INTO orders VALUES (5)")
+    assert ids_of(task.read("orders", 5)) == [1, 2, 3, 4, 5]
+    connector.kill()
+    task.sql("INSERT INTO orders VALUES (6)")
+    connector.start(ready_within=30)
+    assert ids_of(task.read("orders", 6)) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.fixture(scope="module")

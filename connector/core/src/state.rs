@@ -1,9 +1,12 @@
 //! What a task remembers: records of its state topic, keys as JSON arrays, values as JSON.
 
+mod base;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::base::{Bases, GtidBase};
 use crate::decode::Transaction;
 use crate::position::{FileOffset, Position};
 use crate::schema::{DescribedTable, TableDefinition};
@@ -33,6 +36,9 @@ pub struct Checkpoint {
     /// How many heartbeats were published.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub heartbeats: u64,
+    /// As it is recorded: the set to which that of the position is to be added. `None` once that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gtid_base: Option<String>,
 }
 
 /// The identity of a source.
@@ -199,6 +205,8 @@ pub struct Owner {
 pub struct State {
     /// `["checkpoint"]`.
     pub checkpoint: Option<Checkpoint>,
+    /// `["gtid_base"]`.
+    pub gtid_base: Option<GtidBase>,
     /// `["owner"]`.
     pub owner: Option<Owner>,
     /// `["table", database, table]`.
@@ -226,6 +234,12 @@ pub enum StateError {
         #[source]
         source: serde_json::Error,
     },
+    /// The checkpoint refers to a record that is not there.
+    #[error("the state topic lacks the set of GTIDs {id}, to which its checkpoint adds")]
+    Base {
+        /// What the checkpoint calls it.
+        id: String,
+    },
     /// A newer format.
     #[error("the state was written in format {format}; this version reads up to {STATE_FORMAT}")]
     Format {
@@ -238,6 +252,12 @@ pub enum StateError {
 #[must_use]
 pub fn checkpoint_key() -> String {
     r#"["checkpoint"]"#.to_owned()
+}
+
+/// Key of the set that checkpoints add to.
+#[must_use]
+pub fn gtid_base_key() -> String {
+    r#"["gtid_base"]"#.to_owned()
 }
 
 /// Key of the owner record.
@@ -279,7 +299,13 @@ impl State {
         let parts: Vec<String> = serde_json::from_slice(key).map_err(|_| StateError::Key)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            ["checkpoint"] => self.checkpoint = read("checkpoint", value)?,
+            ["checkpoint"] => {
+                self.checkpoint = read("checkpoint", value)?;
+                if let (Some(base), Some(checkpoint)) = (&self.gtid_base, &mut self.checkpoint) {
+                    base.complete(checkpoint);
+                }
+            }
+            ["gtid_base"] => self.gtid_base = read("gtid_base", value)?,
             ["owner"] => self.owner = read("owner", value)?,
             ["table", database, table] => {
                 let name = TableName::new(database, table);
@@ -300,6 +326,21 @@ impl State {
             _ => return Err(StateError::Key),
         }
         Ok(())
+    }
+
+    /// The state, once all records were taken. One in the middle may refer to a base that was compacted away.
+    ///
+    /// # Errors
+    /// [`StateError::Base`] if the last checkpoint does.
+    pub fn checked(self) -> Result<Self, StateError> {
+        match self
+            .checkpoint
+            .as_ref()
+            .and_then(|last| last.gtid_base.clone())
+        {
+            Some(id) => Err(StateError::Base { id }),
+            None => Ok(self),
+        }
     }
 }
 
@@ -384,6 +425,7 @@ mod tests {
             selection: "0123456789abcdef".into(),
             source_ts_ms: Some(-1),
             heartbeats: 0,
+            gtid_base: None,
         }
     }
 
@@ -578,6 +620,7 @@ mod tests {
             apply(&mut state, &database_key("a.b"), &database);
             let expected = State {
                 checkpoint: Some(checkpoint(position)),
+                gtid_base: None,
                 owner: Some(owner.clone()),
                 tables: [(table().definition.name, table())].into(),
                 topics: [("bridge.a.b".to_owned(), topic.clone())].into(),

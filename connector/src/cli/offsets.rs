@@ -38,6 +38,7 @@ pub(super) async fn show(path: &Path) -> Result<(), Failure> {
     for (key, value) in &read.records {
         state.apply(key, value.as_deref()).map_err(Failure::other)?;
     }
+    let state = state.checked().map_err(Failure::other)?;
     let text = serde_json::to_string_pretty(&shown(&state)).map_err(Failure::other)?;
     super::print_line(&text);
     Ok(())

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::heartbeats::Heartbeats;
 use super::{MIXED_ENGINES_REMEDY, Pipeline};
+use crate::catalog::push_json;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::sink::log::Log;
@@ -126,7 +127,12 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         if let Some(heartbeats) = &mut self.heartbeats {
             heartbeats.beat(Instant::now(), &mut self.checkpoint, &mut self.batch)?;
         }
-        let value = serde_json::to_vec(&self.checkpoint).expect("a checkpoint is plain JSON");
+        let (recorded, base) = self.bases.recorded(&self.checkpoint);
+        if let Some(base) = base {
+            let target = self.sink.state_target();
+            push_json(&mut self.batch, target, &state::gtid_base_key(), base)?;
+        }
+        let value = serde_json::to_vec(&recorded).expect("a checkpoint is plain JSON");
         let mark = Mark {
             key: state::checkpoint_key(),
             value,

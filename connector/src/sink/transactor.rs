@@ -236,7 +236,7 @@ impl<L: Log> Transactor<L> {
         }
         self.rival = None;
         self.was_given_back = false;
-        Ok(found)
+        Ok(found.checked()?)
     }
 
     /// True if the topic was given to [`Self::watch`].

@@ -9,7 +9,7 @@ use binlog_bridge_core::decode::{DeadTransaction, Decoder, Joiner};
 use binlog_bridge_core::encode::{Batch, Encoder, TopicPartition, TransactionsTopic};
 use binlog_bridge_core::schema::{Dialect, Tables, Tracker};
 use binlog_bridge_core::selection::Selection;
-use binlog_bridge_core::state::{self, Checkpoint, Split, State};
+use binlog_bridge_core::state::{self, Bases, Checkpoint, Split, State};
 use tokio::time::Instant;
 
 use super::fencing::{judge_fencing, moved};
@@ -450,6 +450,7 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             ),
             batch: self.first,
             checkpoint: self.checkpoint,
+            bases: Bases::default(),
             limits,
             metrics: run.metrics.clone(),
             health: run.health.clone(),

@@ -118,6 +118,12 @@ impl GtidSet {
         self.sources.keys().any(|source| source.tag.is_some())
     }
 
+    /// How many intervals it has, of all sources together.
+    #[must_use]
+    pub fn intervals(&self) -> usize {
+        self.sources.values().map(Vec::len).sum()
+    }
+
     /// True if there is no transaction in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
