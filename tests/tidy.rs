@@ -7,10 +7,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Which client library may be used where, from the root of the tree. The benchmark compares us with a bare
-/// Kafka client.
-const OWNERS: [(&str, &[&str]); 4] = [
-    ("mysql_async", &["connector/src/source/"]),
+/// Which client library may be used where, from the root of the tree. The benchmark compares us with bare clients, and one
+/// test of GTIDs asks the server by one.
+const OWNERS: [(&str, &[&str]); 5] = [
+    (
+        "mysql_async",
+        &[
+            "connector/src/source/",
+            "tests/bench/",
+            "tests/contract/real/gtid_sets.rs",
+        ],
+    ),
+    ("mysql_common", &["connector/src/source/wire/"]),
     ("rdkafka", &["connector/src/sink/", "tests/bench/"]),
     ("schema_registry_converter", &["connector/src/registry.rs"]),
     ("prometheus", &["connector/src/metrics.rs"]),
