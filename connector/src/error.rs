@@ -320,6 +320,7 @@ fn decode(kind: &DecodeErrorKind) -> Verdict {
         DecodeErrorKind::Checksum
         | DecodeErrorKind::Length { .. }
         | DecodeErrorKind::Truncated
+        | DecodeErrorKind::Fragments
         | DecodeErrorKind::CompressedTransaction => halt(
             "Check the binlog file on the server with mysqlbinlog --verify-binlog-checksum; if it is whole there, start again: the event was damaged on its way.",
         ),

@@ -25,7 +25,7 @@ pub(crate) use tracking::{forget_unselected, tracker};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use binlog_bridge_core::decode::{Decoder, Fed, Joined, Joiner};
+use binlog_bridge_core::decode::{Assembler, Decoder, Fed, Joined, Joiner};
 use binlog_bridge_core::encode::{Batch, Encoder};
 use binlog_bridge_core::event::{EventBlock, EventHeader, Part};
 use binlog_bridge_core::schema::{Tables, Tracker};
@@ -70,6 +70,8 @@ pub(crate) struct Pipeline<D, L, R> {
     pub(crate) joiner: Joiner,
     /// Bytes of the largest event, compressed or not.
     pub(crate) event_bytes_max: usize,
+    /// Puts rows together that come in fragments.
+    pub(crate) assembler: Assembler,
     /// Memory for rows that are compressed one by one.
     pub(crate) inflated: Vec<u8>,
     pub(crate) tables: Tables,
@@ -185,6 +187,12 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             };
             if result.is_err() {
                 break result;
+            }
+            // A piece of a compressed transaction may hold what fills many batches.
+            if self.batch.bytes() >= self.limits.batch_bytes_max
+                && let Err(error) = self.make_room().await
+            {
+                break Err(error);
             }
         };
         self.joiner = joiner;

@@ -202,6 +202,7 @@ pub enum EventType {
     GtidList,
     StartEncryption,
     CompressedQuery,
+    PartialRows,
     /// Marked by the server as one that may be skipped.
     Ignorable(u8),
     /// Not known here.
@@ -241,6 +242,7 @@ impl EventType {
             163 => Self::GtidList,
             164 => Self::StartEncryption,
             165 => Self::CompressedQuery,
+            172 => Self::PartialRows,
             other => match (RowsFormat::from_number(other), ignorable) {
                 (Some(format), _) => Self::Rows(format),
                 (None, true) => Self::Ignorable(other),

@@ -103,12 +103,12 @@ struct Large {
 }
 
 impl Frames {
-    /// The number of the first packet that answers a command is 1.
+    /// The number of the first packet follows that of the last packet of the command that it answers.
     #[must_use]
-    pub fn new(part_bytes_max: usize) -> Self {
+    pub fn new(part_bytes_max: usize, sequence: u8) -> Self {
         Self {
             part_bytes_max: part_bytes_max.max(HEADER_LEN),
-            sequence: 1,
+            sequence,
             large: None,
         }
     }
@@ -116,7 +116,8 @@ impl Frames {
     /// Bytes that a buffer must be able to hold.
     #[must_use]
     pub fn buffer_bytes_min(&self) -> usize {
-        self.part_bytes_max.max(ERROR_BYTES_MAX) + PACKET_HEADER_LEN + 1
+        // Behind the end of an event that filled its packets an empty one may stand before the next.
+        self.part_bytes_max.max(ERROR_BYTES_MAX) + 2 * PACKET_HEADER_LEN + 1
     }
 
     /// The next piece that is whole in the buffer from `at` on, which is moved behind it; `None` if more bytes are needed.

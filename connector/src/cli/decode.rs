@@ -10,12 +10,13 @@ use anyhow::{Context, bail};
 use apache_avro::Schema;
 use binlog_bridge_core::avro::{SchemaNames, key_schema, value_schema};
 use binlog_bridge_core::decode::{
-    DecodeError, Decoder, Fed, Item, Joined, Joiner, RowsEvent, Statement, TableMapEvent,
+    Assembled, Assembler, CompressedRows, DecodeError, Decoder, Fed, Item, Joined, Joiner,
+    RowsEvent, Statement, TableMapEvent,
 };
 use binlog_bridge_core::encode::{
     Batch, Destination, Encoder, RowsSource, TablePlan, TopicPartition, TransactionsTopic,
 };
-use binlog_bridge_core::event::{EventHeader, Part};
+use binlog_bridge_core::event::{EventHeader, EventType, Part};
 use binlog_bridge_core::position::{FileOffset, Position};
 use binlog_bridge_core::schema::{
     DefinitionError, DescribedTable, Dialect, Known, Lookup, StatementEffect, TableDefinition,
@@ -86,6 +87,7 @@ fn print_next(
         [] => databases_in(path, &at)?,
         some => some.iter().cloned().collect(),
     };
+    followed.begin_file(&at.file);
     let mut printer = Printer::new(at, databases, followed);
     let mut joiner = Joiner::new(INFLATED_BYTES_MAX);
     for event in BinlogFile::open(path)? {
@@ -154,6 +156,10 @@ fn note_databases(
 #[derive(Default)]
 struct Followed {
     tracker: Option<Tracker>,
+    /// The file that was read last.
+    last: Option<String>,
+    /// The file that comes next, as that one says at its end; one that a server left when it stopped does not say it.
+    next: Option<String>,
 }
 
 impl Followed {
@@ -164,8 +170,24 @@ impl Followed {
             .get_or_insert_with(|| Tracker::new(dialect, false))
     }
 
+    /// Behind a gap, or in another order, nothing is known: statements may be missing.
+    fn begin_file(&mut self, name: &str) {
+        let last = self.last.replace(name.to_owned());
+        let expected = self.next.take().or_else(|| successor(&last?));
+        if expected.as_deref() != Some(name) {
+            self.tracker = None;
+        }
+    }
+
+    /// None if names in another case are known, too: whether the server takes them for the same its binlog does not say.
     fn table(&self, name: &TableName) -> Option<&DescribedTable> {
-        match self.tracker.as_ref()?.table(name) {
+        let tracker = self.tracker.as_ref()?;
+        let lower = name.in_lower_case();
+        let mut others = tracker.tables().map(|(known, _)| known);
+        if others.any(|known| known != name && known.in_lower_case() == lower) {
+            return None;
+        }
+        match tracker.table(name) {
             Known::Proven(table) => Some(table),
             Known::Gone | Known::Unproven => None,
         }
@@ -213,12 +235,20 @@ impl Followed {
     }
 }
 
+/// The name of the binlog file with the next number.
+fn successor(file: &str) -> Option<String> {
+    let (base, number) = file.rsplit_once('.')?;
+    let next = number.parse::<u64>().ok()?.checked_add(1)?;
+    Some(format!("{base}.{next:06}"))
+}
+
 /// Said of a table whose rows are in the files given, and nothing else of it.
 const NOT_MADE: &str = "the files given do not tell what columns a table has: give the older ones too, from where it was made";
 
 struct Printer<'a> {
     followed: &'a mut Followed,
     decoder: Decoder,
+    assembler: Assembler,
     tables: Tables,
     encoder: Encoder,
     batch: Batch,
@@ -251,6 +281,7 @@ impl<'a> Printer<'a> {
         Self {
             followed,
             decoder: Decoder::new(Position::File { at }),
+            assembler: Assembler::new(INFLATED_BYTES_MAX),
             tables: Tables::new(selection),
             encoder: Encoder::new(TASK, usize::MAX, no_marks),
             batch: Batch::default(),
@@ -265,11 +296,17 @@ impl<'a> Printer<'a> {
         match item {
             Item::TableMap(map) => self.table_map(&map)?,
             Item::Rows(event) => self.rows(&header, &event)?,
-            Item::CompressedRows(event) => {
-                let mut buffer = Vec::new();
-                let inflated = event.inflate(&mut buffer, INFLATED_BYTES_MAX);
-                let event = inflated.map_err(|kind| self.decoder.failed(kind))?;
-                self.rows(&header, &event)?;
+            Item::CompressedRows(event) => self.compressed_rows(&header, &event)?,
+            Item::RowsFragment(fragment) => {
+                let mut assembler =
+                    std::mem::replace(&mut self.assembler, Assembler::new(INFLATED_BYTES_MAX));
+                let whole = assembler.take(&fragment, |_| true);
+                match whole.map_err(|kind| self.decoder.failed(kind))? {
+                    None => {}
+                    Some(Assembled::Rows(rows)) => self.rows(&header, &rows)?,
+                    Some(Assembled::Compressed(rows)) => self.compressed_rows(&header, &rows)?,
+                }
+                self.assembler = assembler;
             }
             Item::Statement(statement) => self.statement(&header, &statement)?,
             Item::CompressedStatement(statement) => {
@@ -279,10 +316,26 @@ impl<'a> Printer<'a> {
                 self.statement(&header, &statement)?;
             }
             Item::End(_) => self.end()?,
-            Item::NewFile => self.tables.new_file(),
+            Item::NewFile => {
+                self.tables.new_file();
+                if header.event_type == EventType::Rotate && !header.is_artificial() {
+                    self.followed.next = Some(self.decoder.at().file.clone());
+                }
+            }
             Item::Begin | Item::Nothing => {}
         }
         self.print(out)
+    }
+
+    fn compressed_rows(
+        &mut self,
+        header: &EventHeader,
+        event: &CompressedRows<'_>,
+    ) -> anyhow::Result<()> {
+        let mut buffer = Vec::new();
+        let inflated = event.inflate(&mut buffer, INFLATED_BYTES_MAX);
+        let event = inflated.map_err(|kind| self.decoder.failed(kind))?;
+        self.rows(header, &event)
     }
 
     fn table_map(&mut self, map: &TableMapEvent<'_>) -> anyhow::Result<()> {
@@ -441,4 +494,62 @@ fn line(table: &str, key: Option<Value>, value: &Value) -> Value {
         line.insert(name.to_owned(), source[name].clone());
     }
     Value::Object(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(text: &str) -> Statement<'_> {
+        Statement {
+            database: b"shop",
+            text: text.as_bytes(),
+            has_escapes: true,
+            ends_transaction: true,
+            ..Statement::default()
+        }
+    }
+
+    fn followed(files: &[(&str, &str)]) -> Followed {
+        let mut followed = Followed::default();
+        for (file, text) in files {
+            followed.begin_file(file);
+            let decoder = Decoder::new(Position::File {
+                at: FileOffset::default(),
+            });
+            let tracker = followed.tracker(&decoder);
+            tracker.follow(&statement(text)).unwrap();
+        }
+        followed
+    }
+
+    #[test]
+    fn tables_are_followed_from_one_file_to_the_next_and_forgotten_behind_a_gap() {
+        let create = "CREATE TABLE t (a INT, b INT)";
+        let other = "CREATE TABLE u (a INT)";
+        let t = TableName::new("shop", "t");
+        for (files, is_known) in [
+            (&["binlog.000009", "binlog.000010"], true),
+            (&["binlog.999999", "binlog.1000000"], true),
+            (&["binlog.000001", "binlog.000003"], false),
+            (&["binlog.000002", "binlog.000001"], false),
+            (&["binlog.000001", "binlog.000001"], false),
+            (&["binlog.000001", "mysql-bin.000002"], false),
+        ] {
+            let followed = followed(&[(files[0], create), (files[1], other)]);
+            assert_eq!(followed.table(&t).is_some(), is_known, "{files:?}");
+            assert!(followed.table(&TableName::new("shop", "u")).is_some());
+        }
+    }
+
+    /// The server may take both names for the same, and then the columns of one may be those of before.
+    #[test]
+    fn a_table_that_another_name_may_mean_is_not_known() {
+        let both = followed(&[
+            ("binlog.000001", "CREATE TABLE t (a INT)"),
+            ("binlog.000002", "CREATE TABLE T (b INT)"),
+        ]);
+        assert!(both.table(&TableName::new("shop", "t")).is_none());
+        assert!(both.table(&TableName::new("shop", "T")).is_none());
+    }
 }

@@ -72,6 +72,19 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(())
     }
 
+    /// Waits until the sink has taken the batch, which is full.
+    pub(super) async fn make_room(&mut self) -> Result<(), Error> {
+        while self.batch.bytes() >= self.limits.batch_bytes_max {
+            if self.sink.is_busy() {
+                self.sink.done().await?;
+            } else if !self.decoder.in_transaction() {
+                tokio::time::sleep_until(self.due_at()).await;
+            }
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
     /// In the middle of a source transaction: what fills a batch is appended, what fills a Kafka transaction ends it.
     fn hand_over_part(&mut self) -> Result<(), Error> {
         let bytes = self.batch.bytes();

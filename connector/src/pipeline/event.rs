@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use binlog_bridge_core::decode::{
-    CompressedRows, DecodeError, DecodeErrorKind, Ending, Item, RowsEvent, Statement, TableMapEvent,
+    Assembled, Assembler, CompressedRows, DecodeError, DecodeErrorKind, Ending, Item, RowsEvent,
+    RowsFragment, Statement, TableMapEvent,
 };
 use binlog_bridge_core::encode::{RowsSource, TablePlan};
 use binlog_bridge_core::event::EventHeader;
@@ -36,6 +37,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             Item::TableMap(event) => self.table_map(&event).await,
             Item::Rows(event) => self.rows(&header, &event).await,
             Item::CompressedRows(event) => self.compressed_rows(&header, &event).await,
+            Item::RowsFragment(fragment) => self.fragment(&header, &fragment).await,
             Item::Statement(statement) => self.statement(&header, &statement).await,
             Item::CompressedStatement(statement) => {
                 let mut buffer = Vec::new();
@@ -69,6 +71,31 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         buffer.clear();
         buffer.shrink_to(INFLATED_KEEP_BYTES_MAX);
         self.inflated = buffer;
+        result
+    }
+
+    /// A piece of an event with rows; the last one gives the rows, at its own place.
+    async fn fragment(
+        &mut self,
+        header: &EventHeader,
+        fragment: &RowsFragment<'_>,
+    ) -> Result<(), Error> {
+        // Taken out, so that the rows may borrow from it while the rest of `self` changes.
+        let limit = self.event_bytes_max;
+        let mut assembler = std::mem::replace(&mut self.assembler, Assembler::new(limit));
+        // An unknown id is an error that is found with the rows.
+        let wanted = |id| self.tables.plan(id).map_or(true, |plan| plan.is_some());
+        let result = match assembler.take(fragment, wanted) {
+            Ok(None) => Ok(()),
+            Ok(Some(Assembled::Rows(rows))) => self.rows(header, &rows).await,
+            Ok(Some(Assembled::Compressed(rows))) => self.compressed_rows(header, &rows).await,
+            Err(kind) => Err(self.decoder.failed(kind).into()),
+        };
+        // What was given is done with.
+        if fragment.is_last() {
+            assembler = Assembler::new(limit);
+        }
+        self.assembler = assembler;
         result
     }
 

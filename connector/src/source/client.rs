@@ -136,13 +136,19 @@ impl SourceClient {
         };
         let options = options(settings)?;
         let limit = settings.connect_timeout;
-        let conn = timeout(limit, Conn::new(options))
-            .await
-            .map_err(|_| SourceError::Timeout {
+        let connect = || async {
+            let conn = timeout(limit, Conn::new(options.clone())).await;
+            let conn = conn.map_err(|_| SourceError::Timeout {
                 operation: "connect",
                 limit,
-            })?
-            .map_err(|error| place.sort(error))?;
+            })?;
+            conn.map_err(|error| place.sort(error))
+        };
+        // The library refuses one in 256 numbers that ed25519 and parsec are asked with, and a right password with it.
+        let conn = match connect().await {
+            Err(SourceError::AccessDenied { .. }) => connect().await?,
+            connected => connected?,
+        };
         Ok(SourceClient {
             conn: Some(conn),
             place,

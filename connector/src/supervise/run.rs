@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use binlog_bridge_core::avro::TopicNames;
-use binlog_bridge_core::decode::{DeadTransaction, Decoder, Joiner};
+use binlog_bridge_core::decode::{Assembler, DeadTransaction, Decoder, Joiner};
 use binlog_bridge_core::encode::{Batch, Encoder, TopicPartition, TransactionsTopic};
 use binlog_bridge_core::schema::{Dialect, Tables, Tracker};
 use binlog_bridge_core::selection::Selection;
@@ -429,6 +429,7 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             resumed: self.checkpoint.split.clone(),
             joiner: Joiner::new(event_bytes_max),
             event_bytes_max,
+            assembler: Assembler::new(event_bytes_max),
             inflated: Vec::new(),
             encoder: (encoder.with_tombstones(run.task.tombstones))
                 .resume(published_part(&self.checkpoint, &self.selection)),

@@ -8,7 +8,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
 use binlog_bridge_core::avro::{SchemaNames, value_schema};
 use binlog_bridge_core::decode::{
-    Decoder, Fed, Item, Joined, Joiner, RowsEvent, Statement, TableMapEvent,
+    Assembled, Assembler, Decoder, Fed, Item, Joined, Joiner, RowsEvent, Statement, TableMapEvent,
 };
 use binlog_bridge_core::encode::{
     Batch, Destination, Encoder, RowsSource, TablePlan, TopicPartition, TransactionsTopic,
@@ -93,6 +93,7 @@ pub(crate) fn beginning() -> [Vec<u8>; 3] {
 pub(crate) struct Stream {
     decoder: Decoder,
     joiner: Joiner,
+    assembler: Assembler,
     tables: Tables,
     encoder: Encoder,
     known: BTreeMap<TableName, TableDefinition>,
@@ -121,6 +122,7 @@ impl Stream {
         Self {
             decoder: Decoder::new(Position::File { at }),
             joiner: Joiner::new(EVENT_BYTES_MAX),
+            assembler: Assembler::new(EVENT_BYTES_MAX),
             tables: Tables::new(selection),
             encoder: Encoder::new("task", RECORD_BYTES_MAX, marks),
             known: BTreeMap::new(),
@@ -165,6 +167,16 @@ impl Stream {
                     Ok(event) => self.rows(&header, &event),
                     Err(_) => false,
                 }
+            }
+            Item::RowsFragment(fragment) => {
+                let mut assembler = std::mem::replace(&mut self.assembler, Assembler::new(0));
+                let goes_on = match assembler.take(&fragment, |id| id % 2 == 0) {
+                    Ok(Some(Assembled::Rows(event))) => self.rows(&header, &event),
+                    Ok(None | Some(Assembled::Compressed(_))) => true,
+                    Err(_) => false,
+                };
+                self.assembler = assembler;
+                goes_on
             }
             Item::Statement(statement) => self.statement(&statement),
             Item::CompressedStatement(statement) => {

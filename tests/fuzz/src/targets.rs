@@ -114,7 +114,7 @@ pub fn payloads(mut data: &[u8]) -> usize {
 pub fn frames(mut data: &[u8]) -> usize {
     let part_bytes_max = number(&mut data);
     let at_once = 1 + number(&mut data);
-    let mut frames = Frames::new(part_bytes_max);
+    let mut frames = Frames::new(part_bytes_max, 1);
     let (mut buffer, mut at, mut count) = (Vec::new(), 0, 0);
     let mut is_open = false;
     for arrived in data.chunks(at_once) {

@@ -60,6 +60,9 @@ pub enum DecodeErrorKind {
     /// Compressed rows, or a compressed statement, that cannot be inflated.
     #[error("what is compressed in it is damaged, or compressed in a way that is not known")]
     Compressed,
+    /// A rows event that was cut up cannot be put together again.
+    #[error("the rows event that it is a fragment of is not whole, or is none")]
+    Fragments,
     /// A GTID with a tag that makes no sense.
     #[error("its GTID with a tag is damaged, or in a form that is not known")]
     TaggedGtid,

@@ -4,7 +4,7 @@
 //! it goes on in pieces, as if the server had sent them. Whatever is no such event passes through as it is.
 //!
 //! The end of a transaction goes on only after the last byte of the event that holds it has arrived and was inflated, so that
-//! its checksum and its size are known before anything can be committed.
+//! its checksum and its size are known before it can be committed. Only of one that is so large that it is split are rows committed before.
 
 use std::fmt;
 use std::ops::Range;
@@ -113,7 +113,7 @@ impl Inflater {
             size: open.size,
             trailer: open.outer_left.saturating_sub(open.packed_left),
         };
-        self.output = Output::new();
+        self.output = Output::new(open.size);
         self.open = Some(open);
         Ok(Some(Unpacked::Mark(mark)))
     }
@@ -363,9 +363,11 @@ struct Output {
 }
 
 impl Output {
-    fn new() -> Self {
+    /// For events of so many bytes together.
+    fn new(size: u64) -> Self {
+        let bytes = usize::try_from(size).map_or(BUFFER_BYTES, |size| size.min(BUFFER_BYTES));
         Self {
-            buffer: vec![0; BUFFER_BYTES],
+            buffer: vec![0; bytes],
             start: 0,
             end: 0,
         }

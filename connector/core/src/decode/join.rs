@@ -2,6 +2,7 @@
 //! transactions are inflated before.
 
 use super::error::DecodeErrorKind;
+use super::fragments::RowsFragment;
 use super::inflate::{Fed, Inflater, Unpacked};
 use super::payload::PayloadMark;
 use crate::event::{CHECKSUM_LEN, EventHeader, EventType, Part};
@@ -32,6 +33,8 @@ struct Parts {
     limit: usize,
     buffer: Vec<u8>,
     state: State,
+    /// Somebody wants the rows of which fragments come.
+    wants_fragments: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,7 @@ impl Joiner {
                 limit,
                 buffer: Vec::new(),
                 state: State::Idle,
+                wants_fragments: false,
             },
         }
     }
@@ -116,6 +120,14 @@ impl Parts {
         let header = EventHeader::read(&mut input)?;
         let table_id = match header.event_type {
             EventType::Rows(_) => Some(input.u48()?),
+            EventType::PartialRows => {
+                let fragment = RowsFragment::read(input)?;
+                if fragment.sequence == 1 {
+                    let (event, table_id) = fragment.event()?;
+                    self.wants_fragments = wanted(&event, Some(table_id));
+                }
+                return self.begin(header, bytes, self.wants_fragments);
+            }
             EventType::RowsQuery | EventType::AnnotateRows => {
                 self.state = State::Skipping(header);
                 return Ok(Joined::Pending);
@@ -151,7 +163,18 @@ impl Parts {
             | EventType::Ignorable(_)
             | EventType::Unknown(_) => None,
         };
-        if !wanted(&header, table_id) {
+        let is_wanted = wanted(&header, table_id);
+        self.begin(header, bytes, is_wanted)
+    }
+
+    /// Keeps the first part of an event, or passes over the event.
+    fn begin<'a>(
+        &mut self,
+        header: EventHeader,
+        bytes: &[u8],
+        is_wanted: bool,
+    ) -> Result<Joined<'a>, DecodeErrorKind> {
+        if !is_wanted {
             self.state = State::Skipping(header);
             return Ok(Joined::Pending);
         }

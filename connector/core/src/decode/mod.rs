@@ -7,6 +7,7 @@
 mod checksum;
 mod compressed;
 mod error;
+mod fragments;
 mod inflate;
 mod join;
 mod numbered;
@@ -18,6 +19,7 @@ mod table_map;
 
 pub use compressed::{CompressedRows, CompressedStatement};
 pub use error::{DeadTransaction, DecodeError, DecodeErrorKind};
+pub use fragments::{Assembled, Assembler, RowsFragment};
 pub use inflate::Fed;
 pub use join::{Joined, Joiner};
 pub use payload::PayloadMark;
@@ -26,6 +28,7 @@ pub use statement::{CharsetCollations, Pairs, Session, Statement};
 pub use table_map::{ColumnMetadata, TableMapEvent};
 
 use self::checksum::{Checksum, Layout};
+use self::fragments::Expected;
 use self::payload::Payload;
 pub use crate::event::RowsKind;
 use crate::event::{EventHeader, EventType, HEADER_LEN, RowsFormat};
@@ -43,6 +46,8 @@ pub enum Item<'a> {
     Rows(RowsEvent<'a>),
     /// The same, compressed.
     CompressedRows(CompressedRows<'a>),
+    /// A piece of an event with rows, for an [`Assembler`].
+    RowsFragment(RowsFragment<'a>),
     /// A statement was logged as text.
     Statement(Statement<'a>),
     /// The same, compressed.
@@ -118,6 +123,8 @@ pub struct Decoder {
     is_part_of_alter: bool,
     /// The compressed transaction whose events are being read.
     payload: Option<Payload>,
+    /// The fragment of rows that comes next.
+    fragments: Expected,
 }
 
 impl Decoder {
@@ -138,6 +145,7 @@ impl Decoder {
             layout: Layout::of(b""),
             is_part_of_alter: false,
             payload: None,
+            fragments: Expected::First,
         }
     }
 
@@ -243,6 +251,9 @@ impl Decoder {
     pub fn skipped(&mut self, header: &EventHeader) -> Result<(), DecodeError> {
         self.unpack(header).map_err(|kind| self.error(kind))?;
         let end = self.locate(header);
+        if header.event_type == EventType::PartialRows {
+            self.fragments = Expected::Rest;
+        }
         self.settle(header, end);
         Ok(())
     }
@@ -307,6 +318,11 @@ impl Decoder {
         if self.state == State::Dead {
             return self.dead(header, body);
         }
+        let is_missing = matches!(self.fragments, Expected::Next { .. });
+        let is_between = header.event_type == EventType::Heartbeat || header.is_artificial();
+        if is_missing && header.event_type != EventType::PartialRows && !is_between {
+            return Err(DecodeErrorKind::Fragments);
+        }
         match header.event_type {
             EventType::Gtid | EventType::AnonymousGtid => self.gtid(header, body),
             EventType::TaggedGtid => self.tagged_gtid(header, body),
@@ -324,6 +340,7 @@ impl Decoder {
                 .inside()
                 .and(TableMapEvent::read(body, self.layout).map(Item::TableMap)),
             EventType::Rows(format) => self.rows(body, format),
+            EventType::PartialRows => self.fragment(body),
             EventType::Rotate => self.rotate(header, body),
             EventType::FormatDescription => self.format_description(body),
             // The joiner inflates it: its events come one by one.
@@ -404,6 +421,18 @@ impl Decoder {
         Ok(match format.is_compressed {
             true => Item::CompressedRows(CompressedRows(event)),
             false => Item::Rows(event),
+        })
+    }
+
+    fn fragment<'a>(&mut self, body: Input<'a>) -> Result<Item<'a>, DecodeErrorKind> {
+        self.inside()?;
+        let fragment = RowsFragment::read(body)?;
+        let is_passed_over = self.fragments == Expected::Rest && fragment.sequence > 1;
+        let next = self.fragments.after(&fragment);
+        self.fragments = next.ok_or(DecodeErrorKind::Fragments)?;
+        Ok(match is_passed_over {
+            true => Item::Nothing,
+            false => Item::RowsFragment(fragment),
         })
     }
 

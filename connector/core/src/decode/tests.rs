@@ -3,8 +3,8 @@
 
 use super::checksum::Layout;
 use super::{
-    DeadTransaction, DecodeErrorKind, Decoder, Ending, Fed, Item, Joined, Joiner, RowsKind,
-    TableMapEvent, Transaction,
+    Assembled, Assembler, DeadTransaction, DecodeErrorKind, Decoder, Ending, Fed, Item, Joined,
+    Joiner, RowsKind, TableMapEvent, Transaction,
 };
 use crate::event::{EventHeader, EventType, Part, RowsFormat};
 use crate::input::Input;
@@ -12,6 +12,7 @@ use crate::position::{FileOffset, Position};
 use crate::testing::{self, FORMAT_DESCRIPTION, Random, Stream, lenenc, number};
 
 mod flavours;
+mod fragments;
 mod large;
 mod payload;
 
@@ -48,6 +49,9 @@ fn name(item: &Item<'_>) -> String {
         }
         Item::Rows(rows) => format!("{:?} {}", rows.kind, rows.table_id),
         Item::CompressedRows(rows) => format!("compressed {}", rows.table_id()),
+        Item::RowsFragment(fragment) => {
+            format!("fragment {} of {}", fragment.sequence, fragment.total)
+        }
         Item::CompressedStatement(_) => "compressed".into(),
         Item::Statement(statement) => format!(
             "{} {}{}",
@@ -607,7 +611,7 @@ fn what_belongs_into_a_transaction_is_refused_outside_of_one() {
 
 #[test]
 fn an_event_of_an_unknown_number_is_refused_unless_the_server_marks_it() {
-    for number in [0, 1, 6, 8, 20, 22, 28, 43, 99, 159, 172, 255] {
+    for number in [0, 1, 6, 8, 20, 22, 28, 43, 99, 159, 173, 255] {
         refused(&[], number, b"x", DecodeErrorKind::UnknownEvent { number });
         let mut stream = Followed::new(file_position(4), true);
         let event = stream.stream.flagged(number, 0x80, b"x");

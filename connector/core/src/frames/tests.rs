@@ -40,7 +40,7 @@ fn read(
     chunk: usize,
     part_bytes_max: usize,
 ) -> Result<Vec<(Vec<u8>, usize)>, FrameError> {
-    let mut frames = Frames::new(part_bytes_max);
+    let mut frames = Frames::new(part_bytes_max, 1);
     let (mut buffer, mut at) = (Vec::new(), 0);
     let mut events: Vec<(Vec<u8>, usize)> = Vec::new();
     let mut is_open = false;
@@ -112,7 +112,7 @@ fn numbers_of_packets_begin_anew_after_the_last() {
 }
 
 fn first(bytes: &[u8]) -> Result<Option<Frame>, FrameError> {
-    Frames::new(100).next(bytes, &mut 0)
+    Frames::new(100, 1).next(bytes, &mut 0)
 }
 
 #[test]

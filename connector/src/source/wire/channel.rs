@@ -96,9 +96,9 @@ impl Channel {
         })
     }
 
-    /// The bytes that follow, which are no single packets any more.
-    pub(super) fn into_bytes(self) -> Bytes {
-        self.bytes
+    /// The bytes that follow, which are no single packets any more, and the number of the next one.
+    pub(super) fn into_bytes(self) -> (Bytes, u8) {
+        (self.bytes, self.sequence)
     }
 
     /// The next packet, of at most `limit` bytes.

@@ -16,6 +16,7 @@ mod stream;
 
 use std::time::Duration;
 
+use binlog_bridge_core::frames::Frames;
 use binlog_bridge_core::position::{FileOffset, Position};
 use tokio::net::TcpStream;
 use tokio_native_tls::{TlsConnector, native_tls};
@@ -107,11 +108,9 @@ pub(super) async fn open(
     session::command(&mut channel, &request::register(request.server_id)).await?;
     let command = command(request, is_mariadb)?;
     channel.command(&command).await?;
-    let stream = DumpStream::new(
-        channel.into_bytes(),
-        request.part_bytes_max,
-        request.block_bytes_max,
-    );
+    let (bytes, sequence) = channel.into_bytes();
+    let frames = Frames::new(request.part_bytes_max, sequence);
+    let stream = DumpStream::new(bytes, frames, request.block_bytes_max);
     Ok((stream, server))
 }
 

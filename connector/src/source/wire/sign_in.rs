@@ -41,6 +41,10 @@ const CLIENT_PACKET_BYTES_MAX: u32 = 1 << 30;
 const UTF8MB4: u8 = 45;
 /// Bytes of a nonce.
 const NONCE_LEN: usize = 20;
+/// Rounds for a password, as a power of two over 1024; MariaDB's own are 0 to 3.
+const PARSEC_FACTOR_MAX: u8 = 10;
+/// Letters of a plugin's name that are told.
+const NAME_LEN_MAX: usize = 64;
 /// Where, behind the version and its end, the handshake says how long the nonce is.
 const NONCE_LEN_AT: usize = 20;
 
@@ -181,10 +185,11 @@ impl Signing<'_> {
         if rest.is_empty() {
             return Err(WireError::Plugin("mysql_old_password".to_owned()));
         }
-        let name = rest.split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = String::from_utf8_lossy(name).into_owned();
-        let wrong = |_| WireError::Protocol("its switch of plugins is damaged".to_owned());
-        let request: AuthSwitchRequest<'_> = ParseBuf(packet).parse(()).map_err(wrong)?;
+        let wrong = || WireError::Protocol("its switch of plugins is damaged".to_owned());
+        let end = rest.iter().position(|byte| *byte == 0).ok_or_else(wrong)?;
+        let (name, data) = rest.split_at(end);
+        let data = data.get(1..).unwrap_or_default();
+        let request: AuthSwitchRequest<'_> = ParseBuf(packet).parse(()).map_err(|_| wrong())?;
         let plugin = request.auth_plugin().into_owned();
         match plugin {
             AuthPlugin::MysqlNativePassword
@@ -193,9 +198,15 @@ impl Signing<'_> {
             | AuthPlugin::MariadbParsec { .. } => {}
             AuthPlugin::MysqlOldPassword
             | AuthPlugin::MysqlClearPassword
-            | AuthPlugin::Other(_) => return Err(WireError::Plugin(name)),
+            | AuthPlugin::Other(_) => return Err(WireError::Plugin(printable(name))),
         }
-        self.nonce = request.plugin_data().to_vec();
+        // Those of MySQL have a zero behind them; those of MariaDB are any 32 bytes, the last of which may be zero.
+        self.nonce = match plugin {
+            AuthPlugin::MysqlNativePassword | AuthPlugin::CachingSha2Password => {
+                data.get(..NONCE_LEN).unwrap_or(data).to_vec()
+            }
+            _ => data.to_vec(),
+        };
         // That one begins with a question of its own.
         let answer = match plugin {
             AuthPlugin::MariadbParsec { .. } => None,
@@ -215,6 +226,10 @@ impl Signing<'_> {
             (AuthPlugin::CachingSha2Password, [FULL]) => self.full().await,
             (plugin @ AuthPlugin::MariadbParsec { .. }, data) => {
                 let wrong = || WireError::Protocol("its salt for the password is none".to_owned());
+                // The library would take numbers of rounds that take hours.
+                if data.get(1).is_none_or(|factor| *factor > PARSEC_FACTOR_MAX) {
+                    return Err(wrong());
+                }
                 plugin.read_add_data(data).ok_or_else(wrong)?;
                 let password = self.password.expose();
                 let answer = plugin.gen_data(Some(password), &self.nonce);
@@ -253,6 +268,13 @@ impl Signing<'_> {
         })?;
         self.channel.write(&encrypted).await
     }
+}
+
+/// A name for people.
+fn printable(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    let name = name.chars().filter(|letter| !letter.is_control());
+    name.take(NAME_LEN_MAX).collect()
 }
 
 /// What only the owner of the key can read; `None` if that is no key, or too small a one.

@@ -33,8 +33,7 @@ pub(in super::super) struct DumpStream {
 }
 
 impl DumpStream {
-    pub(super) fn new(bytes: Bytes, part_bytes_max: usize, block_bytes_max: usize) -> Self {
-        let frames = Frames::new(part_bytes_max);
+    pub(super) fn new(bytes: Bytes, frames: Frames, block_bytes_max: usize) -> Self {
         let capacity = block_bytes_max.max(frames.buffer_bytes_min());
         Self {
             bytes,
@@ -99,6 +98,7 @@ impl DumpStream {
             self.capacity
         };
         let room = limit.saturating_sub(there);
+        debug_assert!(room > 0, "the buffer holds nothing whole, and is full");
         self.buffer.reserve(room);
         let room = u64::try_from(room).unwrap_or(u64::MAX);
         let mut limited = (&mut self.bytes).take(room);

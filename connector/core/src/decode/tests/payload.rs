@@ -253,6 +253,24 @@ fn fault_100_a_bomb_is_refused_at_the_size_that_it_says() {
         assert_eq!(error, DecodeErrorKind::CompressedTransaction, "{said}");
         assert_eq!(read.sizes, Vec::<usize>::new());
     }
+    // Events as they should be, and more of them than it says.
+    let [begin, map, write, xid] = &events(&[500])[..] else {
+        panic!("other events");
+    };
+    let writes = vec![write.clone(); 200_000];
+    let all = [
+        &[begin.clone(), map.clone()],
+        &writes[..],
+        std::slice::from_ref(xid),
+    ]
+    .concat();
+    let packed = zstd(&all);
+    let said = 1000 * write.len();
+    let mut read = Read::new(true);
+    let event = read.payload(&body(0, said, &packed));
+    let error = read.take(&event, 4096).unwrap_err();
+    assert_eq!(error, DecodeErrorKind::CompressedTransaction);
+    assert!(read.sizes.iter().sum::<usize>() <= said && !read.has_ended());
     // One event that nobody could keep.
     let large = inner(WRITE, &[rows(false), vec![0; 64 << 20]].concat());
     let all = [events(&[])[..2].to_vec(), vec![large]].concat();
