@@ -151,7 +151,10 @@ fn groups(events: &[WireEvent], from: &Position) -> (Vec<Group>, FileOffset) {
             }
             Item::End(ending) => panic!("{ending:?}"),
             Item::TableMap(_) | Item::Rows(_) => assert!(has_begun),
-            Item::Statement(_) | Item::CompressedStatement(_) | Item::CompressedRows(_) => {
+            Item::Statement(_)
+            | Item::CompressedStatement(_)
+            | Item::CompressedRows(_)
+            | Item::RowsFragment(_) => {
                 panic!("not executed")
             }
             Item::NewFile | Item::Nothing => {}
