@@ -1,0 +1,266 @@
+"""Tables and names as large and as odd as servers take them, tables without a key, and rows as large as a record may be: on
+servers of each kind, compared with what the server itself selects.
+
+The kinds are those in BINLOG_BRIDGE_TEST_SERVERS: all in a long check.
+"""
+
+import json
+import pathlib
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+import pytest
+
+from harness.alphabets import NAME_LETTERS_MAX, letters, longest_name, scripts
+from harness.columns import BITS, BYTES, FLOAT, TEXT, Column
+from harness.images import create, is_whole, problems, run
+from harness.reader import Event, Follower
+from harness.replay import check_equals_select
+from harness.servers import IS_LONG, KINDS, events_up_to_now, make_marks, metadata_of, row_metadata
+from harness.stack import Stack
+from harness.task import ROW_CANARY, Task
+
+# InnoDB's limit.
+COLUMNS_MAX = 1017
+# Of each type few bytes: all columns of a row must have room on half a page.
+NARROW = [
+    Column("TINYINT", ["-128", "127", "NULL"]), Column("SMALLINT UNSIGNED", ["0", "65535"]), Column("MEDIUMINT", ["NULL", "-8388608"]),
+    Column("INT UNSIGNED", ["4294967295", "1", "NULL"]), Column("DECIMAL(3,1)", ["-99.9", "0.1", "NULL"]), Column("FLOAT", ["1.5", "NULL"], FLOAT),
+    Column("BIT(9)", ["511", "NULL", "256"], BITS), Column("CHAR(1)", ["'ä'", "NULL", "''"], TEXT), Column("VARCHAR(2)", ["''", "'ab'", "NULL"], TEXT),
+    Column("DATE", ["'2024-02-29'", "NULL", "'0001-01-01'"]), Column("TIME", ["'-838:59:59'", "NULL"]), Column("YEAR", ["2155", "NULL"]),
+    Column("ENUM('a','b')", ["'b'", "NULL", "'a'"], TEXT), Column("SET('a','b')", ["'a,b'", "''", "NULL"], TEXT), Column("BINARY(2)", ["x'00ff'", "NULL"], BYTES),
+]
+
+ODD_NAMES = [
+    "it's", 'double"quote', "back`tick", "`", "''", '"', "a.b.c", ".", "back\\slash", "\\", "trailing\\'", "new\nline", "tab\t\rreturn", "%", "_%_",
+    "*", "?*", "-- no comment", "/* nor this */", "#", "semi;colon", ";--", " leading", "begin", "NULL", "1e5", "0", "{}", "${x}", "<b>", "\x01\x7f", "ß", "ﬁ", "\u202e",
+]
+# Of 5.5 to MariaDB 11 a table may have so many columns of long names: these stand in a file of 64 KiB.
+LONG_NAMED_COLUMNS_MAX = 250
+
+# Of the scripts a usual run takes each third; every letter is in the name of a column.
+USUAL_STEP = 3
+# The letters of five bytes for which there is room in the name of a file: where the search begins.
+GUESS = 51
+
+SMALL_RECORD_BYTES_MAX = 256 * 1024
+DEFAULT_RECORD_BYTES_MAX = 16 * 1024 * 1024
+# What the numbers around a row may take more or less from record to record.
+AROUND_BYTES_MAX = 16
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def stack(request: pytest.FixtureRequest, stacks) -> Iterator[Stack]:
+    # Nothing here is about a server that crashes.
+    with stacks(f"shapes{request.param}", f"--server={request.param}", "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0") as stack:
+        yield stack
+
+
+@pytest.fixture
+def shop(task: Task) -> Task:
+    make_marks(task)
+    return task
+
+
+# Columns
+
+
+def test_a_table_of_as_many_columns_as_innodb_takes_is_what_select_returns(stack: Stack, tasks, tmp_path: pathlib.Path):
+    columns = [NARROW[number % len(NARROW)] for number in range(COLUMNS_MAX - 1)]
+    for metadata in metadata_of(stack.kind):
+        with tasks(stack, tmp_path / metadata) as task, row_metadata(stack, metadata):
+            create(task, "wide", columns)
+            with pytest.raises(pymysql.MySQLError, match="Too many columns|Can't create table"):
+                task.sql("ALTER TABLE wide ADD COLUMN one_more INT")
+            connector = task.connector().start(ready_within=60)
+            steps = run(task, "wide", columns)
+            with task.follower("wide") as follower:
+                follower.until(
+                    lambda: connector.check_running() or is_whole(follower.events, steps), lambda: f"all rows; it printed:\n{connector.tail()}", 60,
+                )
+                events = follower.drain().events
+            found = problems(events, steps, columns, stack.kind)
+            assert not found, f"{metadata}: {len(found)} problems:\n" + "\n".join(found[:10])
+
+
+# Names
+
+
+@dataclass(frozen=True)
+class Name:
+    """Of a table, of the database it is in, and of a column in it."""
+
+    database: str
+    table: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{quoted(self.database)}.{quoted(self.table)}"
+
+
+def quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    return f"CONVERT(x'{text.encode().hex()}' USING utf8mb4)"
+
+
+def test_fault_102_names_as_long_as_the_server_takes_in_each_script_are_followed(shop: Task, say: Callable[[str], None]):
+    """A database's name is that of a directory, and a table's that of a file, where a letter takes three or five bytes of the
+    255 that Linux gives: so such a name has as many letters as the server finds room for. A column's always has 64."""
+    names = {}
+    try:
+        with shop.connect() as connection, connection.cursor() as cursor:
+            for script, letters in list(scripts().items())[:: 1 if IS_LONG else USUAL_STEP]:
+                column = longest_name(letters)
+                database = longest(column, lambda name: takes(cursor, "DATABASE", quoted(name)), GUESS)
+                cursor.execute(f"CREATE DATABASE {quoted(database)}")
+                names[script] = Name(database, database, column)
+                table = longest(column, lambda name: takes(cursor, "TABLE", str(Name(database, name, "")), "(id INT)"), len(database))
+                names[script] = Name(database, table, column)
+        with row_metadata(shop.stack, metadata_of(shop.stack.kind)[-1]):
+            check_names(shop, names, [name.database for name in names.values()])
+    finally:
+        for name in names.values():
+            shop.stack.sql(f"DROP DATABASE {quoted(name.database)}")
+    for what, lengths in ("databases", [len(name.database) for name in names.values()]), ("tables", [len(name.table) for name in names.values()]):
+        say(f"names of {what} have " + ", ".join(f"{length} letters in {count} scripts" for length, count in sorted(Counter(lengths).items())))
+
+
+def longest(name: str, is_taken: Callable[[str], bool], guess: int) -> str:
+    """The longest beginning of a name that is taken: shorter ones are, longer ones are not."""
+    while guess < len(name) and is_taken(name[: guess + 1]):
+        guess += 1
+    while not is_taken(name[:guess]):
+        guess -= 1
+    return name[:guess]
+
+
+def takes(cursor: Any, what: str, name: str, definition: str = "") -> bool:
+    try:
+        cursor.execute(f"CREATE {what} {name} {definition}")
+    except pymysql.MySQLError:
+        return False
+    cursor.execute(f"DROP {what} {name}")
+    return True
+
+
+@pytest.mark.parametrize("metadata", ["most", "least"] if IS_LONG else ["least"])
+def test_fault_102_names_of_quotes_dots_and_what_else_is_taken_are_followed(shop: Task, metadata: str):
+    names = {f"odd{number}": Name(f"{shop.database}-{name}", name, name) for number, name in enumerate(ODD_NAMES)}
+    for name in names.values():
+        shop.stack.sql(f"CREATE DATABASE {quoted(name.database)}")
+    try:
+        with row_metadata(shop.stack, metadata_of(shop.stack.kind)[-(metadata == "least")]):
+            check_names(shop, names, [f"{shop.database}-*"])
+    finally:
+        for name in names.values():
+            shop.stack.sql(f"DROP DATABASE {quoted(name.database)}")
+
+
+def check_names(task: Task, names: dict[str, Name], databases: list[str]) -> None:
+    """Follows tables of these names from the statement that makes them, and through one that changes them while nobody looks."""
+    # `kafka.tables` takes what is before the first dot for the database.
+    topics = {f"{name.database}.{name.table}": {"topic_name": task.topic(topic)} for topic, name in names.items() if "." not in name.database}
+    connector = task.connector(select={"databases": [task.database, *databases]}, kafka={"tables": topics}).start(ready_within=60)
+    with task.connect() as connection, connection.cursor() as cursor:
+        for name in names.values():
+            cursor.execute(f"CREATE TABLE {name} (id INT PRIMARY KEY, {quoted(name.column)} VARCHAR(99)) CHARACTER SET utf8mb4")
+            cursor.execute(f"INSERT INTO {name} VALUES (1, {literal(name.column)})")
+        events_up_to_now(task, connector)
+        connector.kill()
+        for name in names.values():
+            added = quoted(f"{name.column[:62]}_2")
+            cursor.execute(f"ALTER TABLE {name} ADD COLUMN {added} VARCHAR(99) DEFAULT 'x' FIRST")
+            cursor.execute(f"INSERT INTO {name} (id, {quoted(name.column)}) VALUES (2, {literal(name.table)})")
+            cursor.execute(f"UPDATE {name} SET {quoted(name.column)} = {added} WHERE id = 1")
+    connector.start(ready_within=60)
+    # A topic that is not named has the names of its table as far as Kafka takes them.
+    topics = {topic: task.topic(topic) if "." not in name.database else default_topic(task, name) for topic, name in names.items()}
+    events_up_to_now(task, connector)
+    with Follower(task.stack, topics.values()) as follower:
+        follower.until(lambda: len(follower.events) >= 3 * len(names), "the topics of all tables", 60)
+        follower.drain()
+    with task.connect() as connection, connection.cursor() as cursor:
+        for topic, name in names.items():
+            events = follower.of(topics[topic])
+            assert [event.value["op"] for event in events] == ["c", "c", "u"], name
+            assert {(event.value["source"]["db"], event.value["source"]["table"]) for event in events} == {(name.database, name.table)}
+            check_equals_select_by_place(cursor, str(name), events, published_names(task, topics[topic]))
+
+
+def check_equals_select_by_place(cursor: Any, table: str, events: list[Event], names: list[str]) -> None:
+    """Where Avro does not take the names of columns. The last event of each row has what the server selects, in its order."""
+    rows = {event.key["id"]: tuple(event.value["after"].values()) for event in events}
+    cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+    assert list(cursor.fetchall()) == [row for _, row in sorted(rows.items())], table
+    assert [column[0] for column in cursor.description] == names
+
+
+def default_topic(task: Task, name: Name) -> str:
+    return f"{task.name}.{taken_by_kafka(name.database)}.{taken_by_kafka(name.table)}"
+
+
+def taken_by_kafka(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+
+def published_names(task: Task, topic: str) -> list[str]:
+    """What the newest schema says that columns are called on the server."""
+    schema = json.loads(task.stack.registry_get(f"subjects/{topic}-value/versions/latest")["schema"])
+    before = next(field for field in schema["fields"] if field["name"] == "before")
+    return [field.get("mysql.name", field["name"]) for field in before["type"][1]["fields"]]
+
+
+def test_columns_whose_names_have_every_letter_of_the_basic_multilingual_plane_are_followed(stack: Stack, tasks, tmp_path: pathlib.Path):
+    every = letters()
+    # Numbered, since some letters are the same to the server.
+    width = NAME_LETTERS_MAX - len("c0000_")
+    columns = [f"c{at // width:04}_{every[at : at + width]}" for at in range(0, len(every), width)]
+    tables = {f"t{at}": columns[at : at + LONG_NAMED_COLUMNS_MAX] for at in range(0, len(columns), LONG_NAMED_COLUMNS_MAX)}
+    for metadata in metadata_of(stack.kind):
+        with tasks(stack, tmp_path / metadata) as task, row_metadata(stack, metadata):
+            make_marks(task)
+            connector = task.connector().start(ready_within=60)
+            for table, names in tables.items():
+                task.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY, {', '.join(f'{quoted(name)} INT' for name in names)})")
+                task.sql(f"INSERT INTO {table} VALUES (1, {', '.join(map(str, range(len(names))))})")
+                task.sql(f"UPDATE {table} SET {quoted(names[-1])} = -1")
+            events = events_up_to_now(task, connector, *tables)
+            with task.connect() as connection, connection.cursor() as cursor:
+                for table in tables:
+                    assert [event.value["op"] for event in events[table]] == ["c", "u"]
+                    check_equals_select_by_place(cursor, table, events[table], published_names(task, task.topic(table)))
+
+
+# Tables without a key
+
+
+@pytest.mark.parametrize("metadata", ["most", "least"])
+def test_rows_without_any_key_are_those_of_select_as_often_as_they_are_there(shop: Task, metadata: str):
+    chance = random.Random(3)
+    shop.sql("CREATE TABLE log (at INT, what VARCHAR(40), body BLOB, size DOUBLE)")
+    with row_metadata(shop.stack, metadata_of(shop.stack.kind)[-(metadata == "least")]):
+        connector = shop.connector().start(ready_within=60)
+        with shop.connect() as connection, connection.cursor() as cursor:
+            for step in range(60):
+                at = chance.randrange(8)
+                match chance.randrange(4):
+                    case 0 | 1:
+                        row = (at, chance.choice([None, "a", "ä"]), chance.choice([None, b"", b"\x00\xff" * 400]), at / 4)
+                        count = chance.randint(1, 4)
+                        cursor.execute(f"INSERT INTO log VALUES {', '.join(['(%s, %s, %s, %s)'] * count)}", row * count)
+                    case 2:
+                        cursor.execute("UPDATE log SET what = 'b', size = size + 1 WHERE at = %s LIMIT %s", (at, chance.randint(1, 3)))
+                    case 3:
+                        cursor.execute("DELETE FROM log WHERE at = %s LIMIT 1", (at,))
+        events = events_up_to_now(shop, connector, "log")["log"]
+    left = check_equals_select(shop.stack, f"{shop.database}.log", events, keyed=False)
+    ops = Counter(event.value["op"] for event in events)
+    assert left > 10 and min(ops[op] for op in "cud") > 5, ops
