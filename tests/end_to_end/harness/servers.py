@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
+import pymysql
+
 from .columns import MARIADB, MYSQL, since
 from .connector import Connector
 from .reader import Event
-from .stack import Stack
+from .stack import WITHOUT_GTIDS, Stack
 from .task import Task
+from .wait import wait_until
 
 KINDS = sorted(os.environ.get("BINLOG_BRIDGE_TEST_SERVERS", "mysql80 mariadb").split(), key=(MYSQL + MARIADB).index)
 
@@ -52,3 +55,49 @@ def events_up_to_now(task: Task, connector: Connector, *tables: str, seconds: fl
         follower.until(has_come, lambda: f"the mark {mark} comes; the connector printed:\n{connector.tail()}", seconds)
         follower.drain()
         return {table: follower.of(task.topic(table)) for table in tables}
+
+
+WITH_GTIDS = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+MODES = ("OFF", "OFF_PERMISSIVE", "ON_PERMISSIVE", "ON")  # of gtid_mode, which goes one step at a time
+
+
+def set_gtid_mode(stack: Stack, mode: str) -> None:
+    """The next one, as soon as the transactions that it does not allow are over."""
+    def is_set() -> bool:
+        try:
+            stack.sql(f"SET GLOBAL gtid_mode = {mode}")
+        except pymysql.MySQLError as error:
+            if "ongoing" not in str(error):
+                raise
+        return stack.variable("gtid_mode") == mode
+
+    wait_until(is_set, f"gtid_mode is {mode}")
+
+
+@contextmanager
+def without_gtids(stack: Stack) -> Iterator[None]:
+    """Of MySQL, which so takes what it refuses with them; those of MariaDB stay."""
+    if not stack.has_gtids():
+        yield
+    elif stack.kind == "mysql56":
+        restart(stack, *WITHOUT_GTIDS)
+        try:
+            yield
+        finally:
+            restart(stack, *WITH_GTIDS)
+    else:
+        for mode in MODES[-2::-1]:
+            set_gtid_mode(stack, mode)
+        stack.sql("SET GLOBAL enforce_gtid_consistency = OFF")
+        try:
+            yield
+        finally:
+            stack.sql("SET GLOBAL enforce_gtid_consistency = ON")
+            for mode in MODES[1:]:
+                set_gtid_mode(stack, mode)
+
+
+def restart(stack: Stack, *options: str) -> None:
+    """By SIGKILL, as MySQL 8.0 takes ten seconds to end while somebody reads its binlog."""
+    stack.stop("mysql", "KILL")
+    stack.start("mysql", *options)
