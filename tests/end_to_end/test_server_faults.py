@@ -4,6 +4,7 @@ The kinds are those in BINLOG_BRIDGE_TEST_SERVERS: all in a long check.
 """
 
 import hashlib
+import json
 import pathlib
 import random
 import re
@@ -23,7 +24,7 @@ from harness.servers import (
     IS_LONG, KINDS, MODES, WITH_GTIDS, events_up_to_now, make_marks, metadata_of, restart, row_metadata, set_gtid_mode, without_gtids,
 )
 from harness.stack import WITHOUT_GTIDS, Stack
-from harness.task import Task, ids_of, insert, published
+from harness.task import ROW_CANARY, Task, ids_of, insert, published
 from harness.wait import wait_until
 from test_memory import PEAK_BYTES_MAX
 from test_row_images import IMAGES, as_published, change, follow, rebuild
@@ -176,6 +177,63 @@ def test_fault_15_numbers_of_transactions_come_and_go_under_load(shop: Task, is_
     assert numbers[0] and numbers[-1] and not all(numbers)
 
 
+@pytest.mark.parametrize("metadata", ["most", "least"] if IS_LONG else ["least"])
+def test_fault_19_a_binlog_that_is_encrypted_from_now_on_is_followed_as_before(shop: Task, metadata: str):
+    stack = shop.stack
+    shop.sql("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(40))")
+    give_keys(stack)
+    with row_metadata(stack, metadata_of(stack.kind)[-(metadata == "least")]):
+        connector = shop.connector().start(ready_within=60)
+        shop.sql("INSERT INTO orders VALUES (1, %s)", ROW_CANARY)
+        assert is_in_newest_file(stack, ROW_CANARY)
+        published(shop, 1)
+        encrypt(stack, "ON")
+        shop.sql("INSERT INTO orders VALUES (2, %s)", ROW_CANARY)
+        assert not is_in_newest_file(stack, ROW_CANARY)
+        published(shop, 1, 2)
+        connector.kill()
+        shop.sql("INSERT INTO orders VALUES (3, %s)", ROW_CANARY)
+        shop.sql("ALTER TABLE orders ADD COLUMN more INT")
+        stack.sql("FLUSH LOGS")
+        shop.sql("INSERT INTO orders VALUES (4, %s, 0)", ROW_CANARY)
+        connector.start(ready_within=60)
+        published(shop, 1, 2, 3, 4)
+        encrypt(stack, "OFF")
+        shop.sql("INSERT INTO orders VALUES (5, %s, 0)", ROW_CANARY)
+        assert is_in_newest_file(stack, ROW_CANARY)
+        published(shop, 1, 2, 3, 4, 5)
+    connector.check_running()
+
+
+def give_keys(stack: Stack) -> None:
+    """From now on the server has what it may encrypt with."""
+    skip_unless(stack, ("mysql9", *MARIADB), "keys here: what was fetched of it lacks them")
+    ring = stack.directory / "keys"
+    if stack.kind in MARIADB:
+        if not pathlib.Path(stack.variable("plugin_dir"), "file_key_management.so").is_file():
+            pytest.skip(f"the plugin is not here yet: tests/stack/fetch {stack.kind}")
+        ring.write_text(f"1;{'5e' * 32}\n")
+        restart(stack, "--plugin-load-add=file_key_management", f"--file-key-management-filename={ring}")
+        return
+    manifest = stack.mysql_data / "mysqld.my"
+    manifest.write_text(json.dumps({"components": "file://component_keyring_file"}))
+    (stack.mysql_data / "component_keyring_file.cnf").write_text(json.dumps({"path": str(ring), "read_only": False}))
+    restart(stack)
+    assert stack.sql("SELECT * FROM performance_schema.keyring_component_status"), f"it has no keys: tests/stack/fetch {stack.kind}"
+
+
+def encrypt(stack: Stack, is_on: str) -> None:
+    """The server does so with the files that it begins from now on."""
+    if stack.kind in MARIADB:
+        restart(stack, f"--encrypt-binlog={is_on}")
+    else:
+        stack.sql(f"SET GLOBAL binlog_encryption = {is_on}")
+
+
+def is_in_newest_file(stack: Stack, text: str) -> bool:
+    return text.encode() in (stack.mysql_data / stack.binlog_end()[0]).read_bytes()
+
+
 # Transactions
 
 
@@ -288,7 +346,7 @@ def test_fault_37_rows_of_a_file_and_of_a_query_are_all_published_in_bounded_mem
     file.write_text("".join(f"{id}\t{hashlib.md5(b'%d' % id).hexdigest()}\n" for id in range(LOADED_ROWS)))
     connector = shop.connector().start(ready_within=60)
     shop.sql(f"LOAD DATA INFILE '{file}' INTO TABLE loaded")
-    shop.sql(f"INSERT INTO loaded SELECT id + {LOADED_ROWS}, MD5(body) FROM loaded")
+    shop.sql(f"INSERT INTO loaded SELECT id + {LOADED_ROWS}, REVERSE(body) FROM loaded")
     left = {b"%d" % id: body.encode() for id, body in shop.sql("SELECT id, body FROM loaded")}
     assert len(left) == 2 * LOADED_ROWS
     with Follower(shop.stack, [shop.topic("loaded")], raw_decoder) as follower:
