@@ -46,8 +46,8 @@ ODD_NAMES = [
 # Of 5.5 to MariaDB 11 a table may have so many columns of long names: these stand in a file of 64 KiB.
 LONG_NAMED_COLUMNS_MAX = 250
 
-# Of the scripts a usual run takes each fourth; every letter is in the name of a column.
-USUAL_STEP = 4
+# Of the scripts a usual run takes each sixth; every letter is in the name of a column.
+USUAL_STEP = 6
 # The letters of five bytes for which there is room in the name of a file: where the search begins.
 GUESS = 51
 
