@@ -264,6 +264,12 @@ fn server(code: u16, message: &str) -> Verdict {
     if is_purged(code, message) {
         return halt(PURGED_REMEDY);
     }
+    // MySQL 5.5 sends no event that is larger.
+    if says("max_allowed_packet") {
+        return halt(
+            "Raise max_allowed_packet on the server above the largest event of its binlog (SET GLOBAL max_allowed_packet = 1073741824 is the most), and start the task again.",
+        );
+    }
     // Whatever it is asked by. (MySQL source, `sql/rpl_binlog_sender.cc`, `check_event_type`)
     if says("anonymous transaction") {
         return halt(
@@ -400,7 +406,7 @@ fn encode(kind: &EncodeErrorKind) -> Verdict {
             "Mend the row on the server, set events.types.key_dates: string (as a new version of the key's schema, to a new topic), or exclude the table with select.exclude_tables.",
         ),
         EncodeErrorKind::TooLarge { .. } => halt(
-            "Raise limits.record_bytes_max, and max.message.bytes of the topic and message.max.bytes of the brokers with it, or exclude the table with select.exclude_tables.",
+            "Raise limits.record_bytes_max to the size of the record or more, and max.message.bytes of the topic and message.max.bytes of the brokers to 1024 bytes more than that; or exclude the table with select.exclude_tables.",
         ),
         EncodeErrorKind::Split(_) => halt(SPLIT_REMEDY),
         EncodeErrorKind::Value {
@@ -486,7 +492,7 @@ fn log(error: &LogError) -> Verdict {
             "Set cleanup.policy=delete on the topic: a compacted one takes no records without a key, which tables without a primary key and TRUNCATE have.",
         ),
         LogErrorKind::TooLarge => halt(
-            "Raise max.message.bytes of the topic and message.max.bytes of the brokers to limits.record_bytes_max, or exclude the table with select.exclude_tables.",
+            "Raise max.message.bytes of the topic and message.max.bytes of the brokers to 1024 bytes more than limits.record_bytes_max, or exclude the table with select.exclude_tables.",
         ),
         LogErrorKind::Configuration => halt("Mend kafka.client in the configuration."),
     }

@@ -26,7 +26,7 @@ def shop(task: Task) -> Task:
     return task
 
 
-def test_every_form_is_read_whole_and_once(shop: Task):
+def test_fault_42_43_every_form_is_read_whole_and_once(shop: Task):
     connector = shop.connector(select={"databases": [shop.database], "exclude_tables": [f"{shop.database}.unselected"]})
     connector.start(ready_within=30)
     chance = random.Random(SEED)

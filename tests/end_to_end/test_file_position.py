@@ -57,7 +57,7 @@ def test_it_starts_where_it_is_told(task: Task, start: str):
     assert ids_of(task.read("orders", len(expected))) == expected
 
 
-def test_rotations_between_and_within_kills_cost_no_row(task: Task):
+def test_fault_1_rotations_between_and_within_kills_cost_no_row(task: Task):
     task.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
     connector = task.connector().start(ready_within=30)
     chance = random.Random(11)

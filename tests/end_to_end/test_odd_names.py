@@ -33,7 +33,7 @@ def literal(name: str) -> str:
 
 
 @pytest.mark.parametrize("metadata", ["FULL", "MINIMAL"])
-def test_fault_57_names_of_all_kinds_in_ansi_quotes_are_followed_from_statement_to_statement(rough_stack: Stack, tasks, tmp_path, metadata: str):
+def test_fault_57_102_names_of_all_kinds_in_ansi_quotes_are_followed_from_statement_to_statement(rough_stack: Stack, tasks, tmp_path, metadata: str):
     with tasks(rough_stack, tmp_path) as task, rough_stack.metadata(metadata):
         tables = {name: f"t{number}" for number, name in enumerate(NAMES)}
         topics = {f"{task.database}.{name}": {"topic_name": task.topic(topic)} for name, topic in tables.items()}

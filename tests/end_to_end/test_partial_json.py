@@ -44,7 +44,7 @@ def change(chance: random.Random) -> str:
     ])
 
 
-def test_documents_that_are_logged_by_their_changes_equal_select(task: Task):
+def test_fault_34_documents_that_are_logged_by_their_changes_equal_select(task: Task):
     chance = random.Random(SEED)
     task.sql("CREATE TABLE documents (id INT PRIMARY KEY, d JSON, n INT, other JSON)")
     connector = task.connector().start(ready_within=30)
@@ -71,7 +71,7 @@ def test_documents_that_are_logged_by_their_changes_equal_select(task: Task):
         assert [(row["d"], row["n"], row["other"]) for row in updates] == expected
 
 
-def test_changes_are_told_apart_though_images_lack_documents(task: Task):
+def test_fault_34_changes_are_told_apart_though_images_lack_documents(task: Task):
     """Without a key a MINIMAL before image has all columns, and an after image what was changed."""
     columns = [f"d{number}" for number in range(10)]
     task.sql(f"CREATE TABLE documents (id INT, {', '.join(f'{column} JSON' for column in columns)})")
@@ -98,7 +98,7 @@ def test_changes_are_told_apart_though_images_lack_documents(task: Task):
         assert value["source"]["unset_after"] == ["id", *(column for column in columns if row[column] is None)]
 
 
-def test_changes_of_a_document_that_is_not_in_the_before_image_halt(task: Task):
+def test_fault_34_changes_of_a_document_that_is_not_in_the_before_image_halt(task: Task):
     task.sql("CREATE TABLE documents (id INT PRIMARY KEY, d JSON)")
     connector = task.connector().start(ready_within=30)
     with task.connect() as connection, connection.cursor() as cursor:

@@ -31,7 +31,7 @@ def table(request, task: Task) -> str:
     return request.param
 
 
-def test_rows_are_rebuilt_from_images_that_lack_columns(task: Task, table: str):
+def test_fault_33_rows_are_rebuilt_from_images_that_lack_columns(task: Task, table: str):
     connector = task.connector().start(ready_within=30)
     chance = random.Random(SEED)
     # Full images first, so that the schema is widened while rows flow.
@@ -53,7 +53,7 @@ def test_rows_are_rebuilt_from_images_that_lack_columns(task: Task, table: str):
 
 @pytest.mark.parametrize("image", IMAGES)
 @pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 17])  # around the bytes of a bit for each
-def test_rows_that_take_the_place_of_others_keep_their_columns(task: Task, image: str, columns: int):
+def test_fault_33_53_rows_that_take_the_place_of_others_keep_their_columns(task: Task, image: str, columns: int):
     """Of REPLACE and ON DUPLICATE KEY UPDATE the server says with other bits which columns an image has."""
     names = [f"c{number}" for number in range(columns)]
     task.sql(f"CREATE TABLE replaced (id INT PRIMARY KEY, {', '.join(f'{name} INT' for name in names)}, body TEXT)")
@@ -81,7 +81,7 @@ def known(event: Event, image: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in unset}
 
 
-def test_an_insert_without_any_value_is_a_row(task: Task):
+def test_fault_33_an_insert_without_any_value_is_a_row(task: Task):
     task.sql("CREATE TABLE bare (a INT, b INT DEFAULT 2)")
     task.sql("CREATE TABLE numbered (id INT PRIMARY KEY AUTO_INCREMENT, b INT DEFAULT 2)")
     task.connector().start(ready_within=30)

@@ -4,7 +4,6 @@ itself selects; and the bank under SIGKILL.
 The kinds are those in BINLOG_BRIDGE_TEST_SERVERS: all in a long check.
 """
 
-import os
 import pathlib
 import re
 from collections import Counter
@@ -14,15 +13,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from harness.columns import FAMILIES, MARIADB, MYSQL, Type, since
+from harness.columns import FAMILIES, MARIADB, MYSQL, Type
 from harness.connector import error_and_remedy
 from harness.images import create, is_whole, problems, run
+from harness.servers import KINDS, metadata_of, row_metadata
 from harness.stack import Stack
 from harness.task import Task
 from harness.torment import Plan
 from test_bank import run_bank
 
-KINDS = sorted(os.environ.get("BINLOG_BRIDGE_TEST_SERVERS", "mysql80 mariadb").split(), key=(MYSQL + MARIADB).index)
 TYPES = {each.name: each for types in FAMILIES.values() for each in types}
 LONG_CHECK_KINDS_MIN = 7
 PUBLISHED_WITHIN_SECONDS = 60
@@ -85,7 +84,7 @@ def stack(request: pytest.FixtureRequest, stacks) -> Iterator[Stack]:
 def test_values_are_what_select_returns_on_each_server(stack: Stack, tasks, tmp_path: pathlib.Path):
     result = RESULTS[stack.kind] = Result(stack.variable("version"))
     for metadata in metadata_of(stack.kind):
-        with stack.metadata(metadata) if metadata != "none" else nullcontext():
+        with row_metadata(stack, metadata):
             left = types_of(stack.kind, metadata)
             while left:
                 # After one that ends the connector the others get another connector.
@@ -97,13 +96,6 @@ def test_values_are_what_select_returns_on_each_server(stack: Stack, tasks, tmp_
     unknown = [f"{name}, {metadata}: {each}" for name, metadata in sorted(wrong - known) for each in result.found[name, metadata][:5]]
     assert not unknown, f"{len(unknown)} problems:\n" + "\n".join(unknown)
     assert known <= wrong, f"right now, so no defect any more: {known - wrong}"
-
-
-def metadata_of(kind: str) -> list[str]:
-    """All that can be said, and the least; servers without the setting say none."""
-    if kind in MARIADB:
-        return ["FULL", "NO_LOG"]
-    return ["FULL", "MINIMAL"] if kind in since("mysql8015", None) else ["none"]
 
 
 def types_of(kind: str, metadata: str) -> list[Type]:

@@ -138,10 +138,22 @@ fn halted(halt: Halt) -> Failure {
 pub(super) fn failure(error: &Error, remedy: String, exit_code: u8) -> Failure {
     tracing::error!(state = error.state(), %error, remedy, "halted");
     Failure {
-        cause: error.to_string(),
-        remedy: Some(remedy),
+        cause: on_one_line(&error.to_string()),
+        remedy: Some(on_one_line(&remedy)),
         exit_code,
     }
+}
+
+/// Names may hold line ends and what moves a terminal's cursor: nothing that a server says becomes a line of its own.
+fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => line.extend(letter.escape_default()),
+            false => line.push(letter),
+        }
+    }
+    line
 }
 
 pub(super) fn task(config: &Config) -> Task {

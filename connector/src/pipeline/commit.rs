@@ -116,6 +116,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// out what is published.
     fn end_early(&mut self) -> Result<(), Error> {
         if self.encoder.has_new_rows() {
+            self.refuse_xa()?;
             let transaction = self.decoder.transaction();
             let end = self.decoder.end();
             let split = self.encoder.end_part(transaction, &end, &mut self.batch)?;

@@ -103,7 +103,6 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let Some(plan) = self.plan(event.table_id)? else {
             return Ok(());
         };
-        self.refuse_xa()?;
         let plan = match event.is_full() || plan.is_widened() {
             true => plan,
             false => self.widen(event.table_id, plan).await?,
@@ -357,7 +356,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(())
     }
 
-    /// XA transactions are decided upon later, perhaps in another file: not published.
+    /// XA transactions that are prepared are decided upon later, perhaps in another file: not published. Whether one is, its end
+    /// says: until then nothing of it may be committed.
     pub(super) fn refuse_xa(&self) -> Result<(), Error> {
         let remedy = "Use ordinary transactions for the selected tables, or exclude the tables with select.exclude_tables.";
         if self.decoder.transaction().is_xa {

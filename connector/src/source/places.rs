@@ -141,9 +141,11 @@ impl SourceClient {
         current: &FileOffset,
     ) -> Result<MariadbPlaces, SourceError> {
         let operation = "read the GTID positions";
-        // Of one place file and offset and GTIDs belong together.
+        // Of one place file and offset and GTIDs belong together. MariaDB 10.11 cannot say that (NULL) where the file has an event
+        // larger than its max_allowed_packet: then the end that is asked for after file and offset stands for it.
         let sql = format!(
-            "SELECT BINLOG_GTID_POS('{}', {FIRST_EVENT}), BINLOG_GTID_POS('{}', {}), @@GLOBAL.gtid_binlog_state",
+            "SELECT BINLOG_GTID_POS('{}', {FIRST_EVENT}), \
+             COALESCE(BINLOG_GTID_POS('{}', {}), @@GLOBAL.gtid_binlog_pos), @@GLOBAL.gtid_binlog_state",
             literal(first_file),
             literal(&current.file),
             current.offset

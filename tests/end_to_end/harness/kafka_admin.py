@@ -2,6 +2,8 @@
 
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
@@ -18,12 +20,24 @@ def done(futures: dict[Any, Any]) -> list[Any]:
 
 def set_topic(stack: Stack, topic: str, **settings: Any) -> None:
     """Changes settings of a topic; underscores stand for dots."""
-    entries = [
-        ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
-        for name, value in settings.items()
-    ]
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
-    done(stack.admin.incremental_alter_configs([resource]))
+    alter(stack, ConfigResource.Type.TOPIC, topic, settings)
+
+
+@contextmanager
+def broker_settings(stack: Stack, **settings: Any) -> Iterator[None]:
+    """Settings of the one broker that there is; afterwards they are what its file says."""
+    alter(stack, ConfigResource.Type.BROKER, "1", settings)
+    try:
+        yield
+    finally:
+        alter(stack, ConfigResource.Type.BROKER, "1", settings, AlterConfigOpType.DELETE)
+
+
+def alter(
+    stack: Stack, kind: ConfigResource.Type, name: str, settings: dict[str, Any], operation: AlterConfigOpType = AlterConfigOpType.SET
+) -> None:
+    entries = [ConfigEntry(key.replace("_", "."), str(value), incremental_operation=operation) for key, value in settings.items()]
+    done(stack.admin.incremental_alter_configs([ConfigResource(kind, name, incremental_configs=entries)]))
 
 
 def topic_settings(stack: Stack, topic: str) -> dict[str, str]:

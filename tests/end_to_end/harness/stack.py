@@ -131,7 +131,7 @@ class Stack:
         return self.has_variable("gtid_mode") and self.variable("gtid_mode") == "ON"
 
     @contextmanager
-    def set_global(self, name: str, value: str) -> Iterator[None]:
+    def set_global(self, name: str, value: str | int) -> Iterator[None]:
         """A setting of MySQL, for connections that are made now. Afterwards it is what it was."""
         before = self.variable(name)
         self.sql(f"SET GLOBAL {name} = %s", value)

@@ -333,9 +333,7 @@ impl Decoder {
             EventType::Xid => self
                 .inside()
                 .and_then(|()| self.finish(Ending::Commit, end)),
-            EventType::XaPrepare => self
-                .inside()
-                .and_then(|()| self.finish(Ending::Prepared, end)),
+            EventType::XaPrepare => self.xa_prepare(body, end),
             EventType::TableMap => self
                 .inside()
                 .and(TableMapEvent::read(body, self.layout).map(Item::TableMap)),
@@ -367,6 +365,22 @@ impl Decoder {
             | EventType::StartEncryption
             | EventType::Ignorable(_) => Ok(Item::Nothing),
         }
+    }
+
+    /// `XA PREPARE`, or of MySQL `XA COMMIT … ONE PHASE`, which is a commit. (MySQL source, `control_events.h`,
+    /// `XA_prepare_event`) MariaDB logs that as any other transaction.
+    fn xa_prepare<'a>(
+        &mut self,
+        mut body: Input<'a>,
+        end: &FileOffset,
+    ) -> Result<Item<'a>, DecodeErrorKind> {
+        self.inside()?;
+        let is_one_phase = body.u8()? != 0;
+        let ending = match is_one_phase && !self.layout.is_mariadb {
+            true => Ending::Commit,
+            false => Ending::Prepared,
+        };
+        self.finish(ending, end)
     }
 
     fn inside(&self) -> Result<(), DecodeErrorKind> {

@@ -324,6 +324,19 @@ fn an_xa_group_ends_when_it_is_prepared() {
     assert!(!stream.decoder.transaction().is_xa);
 }
 
+/// fault_28: what is committed in one phase was never prepared.
+#[test]
+fn an_xa_group_that_commits_in_one_phase_is_a_commit() {
+    let mut stream = Followed::new(gtid_position("U:1", 4), true);
+    stream.check(GTID, &gtid(2), "begin", false);
+    stream.check(QUERY, &query("XA START X'78',X'',1"), "-", false);
+    stream.check(TABLE_MAP, &map(), "map 117=shop.t", false);
+    stream.check(WRITE, &rows(false), "Write 117", false);
+    let body = [&[1], &[0; 13][..]].concat();
+    stream.check(XA_PREPARE, &body, "Commit", true);
+    stream.check(GTID, &gtid(3), "begin", false);
+}
+
 #[test]
 fn the_commit_time_is_that_of_the_server_that_ran_it_first() {
     let header_time = i64::from(testing::TIME) * 1_000_000;
