@@ -3,6 +3,7 @@
 //! Every error of a run ends up as an [`Error`]; its [`Error::verdict`] says whether the run begins again from
 //! the state or stops, and then with which remedy. Display texts never hold row values or secrets (I9).
 
+mod source;
 mod state;
 
 use binlog_bridge_core::decode::{DeadTransaction, DecodeError, DecodeErrorKind};
@@ -13,7 +14,10 @@ use binlog_bridge_core::selection::TableName;
 use binlog_bridge_core::state::StateError;
 use binlog_bridge_core::value::ValueError;
 
+use self::source::PURGED_REMEDY;
+pub(crate) use self::source::{is_elsewhere, is_purged, is_unreadable};
 use crate::catalog::CatalogError;
+use crate::pipeline::TakenBack;
 use crate::registry::{RegistryError, RegistryErrorKind};
 use crate::sink::log::{LogError, LogErrorKind};
 use crate::sink::transactor::SinkError;
@@ -59,6 +63,9 @@ pub enum Error {
         /// What mends it.
         remedy: &'static str,
     },
+    /// A source transaction takes back what it changed: the next run leaves those rows out.
+    #[error("the source transaction that begins at {} has taken back changes that were not published yet", _0.first)]
+    TakenBack(TakenBack),
     /// Rows were changed by a statement that is in the binlog as text.
     #[error(
         "the statement at {at} changes rows and is in the binlog in STATEMENT format; it begins with table {table}"
@@ -120,7 +127,7 @@ impl Error {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Source(error) => source(error),
+            Self::Source(error) => source::source(error),
             Self::Decode(error) => decode(&error.kind),
             Self::Definition { source, .. } => definition(source),
             Self::Rows { .. } => halt(
@@ -138,7 +145,7 @@ impl Error {
             Self::Sink(error) => sink(error),
             Self::Catalog(error) => catalog(error),
             Self::Start(error) => start(error),
-            Self::Stopped | Self::Modified => Verdict::Restart,
+            Self::Stopped | Self::Modified | Self::TakenBack(_) => Verdict::Restart,
             Self::FencedByNobody => halt(
                 "Raise limits.transaction_timeout_ms if the broker ends slow transactions, and look for another program that uses the transactional id of this task.",
             ),
@@ -231,95 +238,9 @@ fn halt(remedy: &str) -> Verdict {
     Verdict::Halt(remedy.to_owned())
 }
 
-/// Server error numbers that matter here (MySQL manual, "Server Error Message Reference").
-mod server_error {
-    pub(super) const MASTER_FATAL_ERROR_READING_BINLOG: u16 = 1236;
-}
-
-fn source(error: &SourceError) -> Verdict {
-    match error {
-        SourceError::Unreachable { .. }
-        | SourceError::Timeout { .. }
-        | SourceError::Protocol { .. }
-        | SourceError::OtherServer { .. } => Verdict::Restart,
-        SourceError::AccessDenied { .. } => Verdict::Credentials(
-            "Check source.user and the password, and grant the account REPLICATION SLAVE, REPLICATION CLIENT and SELECT on the selected databases.".to_owned(),
-        ),
-        SourceError::Tls { .. } => Verdict::Credentials(
-            "Give the server's CA in source.tls.ca_file (on the server: the file named by @@ssl_ca, often ca.pem in the data directory), or choose another source.tls.mode.".to_owned(),
-        ),
-        SourceError::Server { code, message } => server(*code, message),
-    }
-}
-
-fn server(code: u16, message: &str) -> Verdict {
-    let says = |words: &str| message.to_ascii_lowercase().contains(words);
-    if code != server_error::MASTER_FATAL_ERROR_READING_BINLOG {
-        return Verdict::Restart;
-    }
-    // Another replica with our server id, or a server that is shutting down: the next attempt differs.
-    if says("same server_uuid") || says("same server_id") || says("shutdown") {
-        return Verdict::Restart;
-    }
-    if is_purged(code, message) {
-        return halt(PURGED_REMEDY);
-    }
-    // MySQL 5.5 sends no event that is larger.
-    if says("max_allowed_packet") {
-        return halt(
-            "Raise max_allowed_packet on the server above the largest event of its binlog (SET GLOBAL max_allowed_packet = 1073741824 is the most), and start the task again.",
-        );
-    }
-    // Whatever it is asked by. (MySQL source, `sql/rpl_binlog_sender.cc`, `check_event_type`)
-    if says("anonymous transaction") {
-        return halt(
-            "The binlog ahead has transactions without GTIDs, of when gtid_mode was not ON, which the server does not send while it is ON. Run SET GLOBAL gtid_mode = ON_PERMISSIVE on the server, start the task, and set gtid_mode = ON again once it has caught up.",
-        );
-    }
-    if is_elsewhere(code, message) {
-        return halt(
-            "The server's binlog is shorter than the position: it lost its end in a crash, or is another server. Make sure that source.host is the right server. To go on without what is missing, run `binlog-bridge offsets set newest`, or `oldest` for all that the server has, even if published before; consumers find a GAP record in the transactions topic.",
-        );
-    }
-    Verdict::Restart
-}
-
-/// True if the server says that it has deleted the binlog of a position.
-pub(crate) fn is_purged(code: u16, message: &str) -> bool {
-    let says = |words: &str| message.to_ascii_lowercase().contains(words);
-    code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
-        && (says("purged")
-            || says("could not find first log file")
-            || says("could not find gtid state requested by slave in any binlog"))
-}
-
-/// True if the server says that its binlog does not have a place: it is shorter, or another one.
-pub(crate) fn is_elsewhere(code: u16, message: &str) -> bool {
-    let says = |words: &str| message.to_ascii_lowercase().contains(words);
-    code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
-        && (says("impossible position")
-            || says("position > file size")
-            || says("bogus data")
-            || says("more gtids than")
-            || says("which is not in the master's binlog")
-            || says("is missing the gtid"))
-}
-
-/// True if the server cannot make sense of the bytes at a place: there is no event, but the middle of one. It words
-/// that in many ways (truncated, too large, wrong checksum), all of which name the last event that it read.
-pub(crate) fn is_unreadable(code: u16, message: &str) -> bool {
-    let says = |words: &str| message.to_ascii_lowercase().contains(words);
-    code == server_error::MASTER_FATAL_ERROR_READING_BINLOG
-        && says("the last event read from")
-        && !says("i/o error")
-        && !says("memory")
-}
-
 const OTHER_TOPIC_REMEDY: &str = "What was published to the topic is gone. Restore it, or start anew: delete the state topic and the task's data topics.";
 
 const SPLIT_REMEDY: &str = "The server is not the one that was followed, or its binlog was changed: point source.host at the server on which the transaction is whole. To follow this one as it is, delete the state topic and the task's data topics and start anew.";
-
-const PURGED_REMEDY: &str = "Restore the missing binlog files on the server, or go on without them: run `binlog-bridge offsets set oldest` (with the oldest that the server has) or `newest`; consumers find a GAP record in the transactions topic. Keep binlogs longer (binlog_expire_logs_seconds; on older servers expire_logs_days).";
 
 fn decode(kind: &DecodeErrorKind) -> Verdict {
     match kind {

@@ -15,11 +15,14 @@ mod commit;
 mod event;
 mod heartbeats;
 mod idle;
+mod rollback;
 mod tracking;
 
 pub(crate) use changes::SchemaChanges;
 pub(crate) use heartbeats::Heartbeats;
 pub(crate) use idle::refuse_shared_topics;
+pub(crate) use rollback::Rollbacks;
+pub use rollback::TakenBack;
 pub(crate) use tracking::{forget_unselected, tracker};
 
 use std::collections::BTreeSet;
@@ -84,6 +87,8 @@ pub(crate) struct Pipeline<D, L, R> {
     /// None if there are to be none.
     pub(crate) heartbeats: Option<Heartbeats>,
     pub(crate) encoder: Encoder,
+    /// What source transactions take back.
+    pub(crate) rollbacks: Rollbacks,
     /// What is being filled.
     pub(crate) batch: Batch,
     /// The source transaction at hand, if an earlier run has published a part of it.
@@ -178,9 +183,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             let result = match joiner.next(&mut fed, wanted) {
                 Ok(None) => break Ok(()),
                 Ok(Some(Joined::Event(event))) => self.event(event).await,
-                Ok(Some(Joined::Skipped(header))) => {
-                    self.decoder.skipped(&header).map_err(Error::from)
-                }
+                Ok(Some(Joined::Skipped(header))) => self.skipped(&header),
                 Ok(Some(Joined::Payload(mark))) => self.decoder.payload(&mark).map_err(Error::from),
                 Ok(Some(Joined::Pending)) => Ok(()),
                 Err(kind) => Err(self.decoder.failed(kind).into()),
@@ -199,5 +202,3 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         result
     }
 }
-
-const MIXED_ENGINES_REMEDY: &str = "The transaction changed tables of engines with and without transactions, and was rolled back. Exclude the tables with select.exclude_tables, or make all of them InnoDB.";

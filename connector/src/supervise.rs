@@ -23,7 +23,7 @@ use crate::error::{Error, Verdict};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::modify::Modifications;
-use crate::pipeline::Limits;
+use crate::pipeline::{Limits, TakenBack};
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::sink::log::{Log, LogError};
@@ -112,6 +112,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// Source transactions without end that are remembered: a server leaves at most one for each crash.
 const DEAD_REMEMBERED_MAX: usize = 64;
+/// Parts of source transactions that were taken back: some of those behind the checkpoint may have many.
+const TAKEN_BACK_REMEMBERED_MAX: usize = 10_000;
 
 /// Runs a task until the shutdown is asked for.
 ///
@@ -151,7 +153,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
     turn: &mut Option<Turn>,
 ) -> Result<(), Halt> {
     let mut pause = PAUSE_MIN;
-    let (mut fenced, mut dead) = (VecDeque::new(), VecDeque::new());
+    let (mut fenced, mut remembered) = (VecDeque::new(), Remembered::default());
     let (mut was_ready, mut looked_again) = (false, false);
     let owned = AtomicBool::new(false);
     let ahead = SharedLookAhead::default();
@@ -168,7 +170,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
             health,
             metrics,
             shutdown,
-            dead: &dead,
+            remembered: &remembered,
             ahead: &ahead,
             owned: &owned,
             ready_since: None,
@@ -181,10 +183,9 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
         }
         let Err(error) = result else { break };
         metrics.active(false);
-        if matches!(error, Error::Modified) {
+        if remembered.explains(&error) {
             continue;
         }
-        remember_dead(&mut dead, &error);
         health.not_ready(&error.to_string());
         if stands_by(turn, &error) {
             give_up_what_was_owned(&owned, &connections.server_id_taken);
@@ -193,6 +194,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
         if let Some(remedy) = remedy_if_final(&error, was_ready, &mut looked_again) {
             if let Some(before) = before.take() {
                 task = instead(before, &error, &remedy, metrics);
+                remembered.taken_back.clear();
                 continue;
             }
             if modifications.are_given() {
@@ -247,16 +249,46 @@ fn stands_by(turn: &mut Option<Turn>, error: &Error) -> bool {
     true
 }
 
-/// A transaction without end is dropped by the next run.
-fn remember_dead(dead: &mut VecDeque<DeadTransaction>, error: &Error) {
-    let Some(found) = error.dead_transaction() else {
-        return;
-    };
-    tracing::warn!(first = %found.first, "the server crashed while it wrote a transaction and rolled it back: it is left out");
-    if dead.len() >= DEAD_REMEMBERED_MAX {
-        dead.pop_front();
+/// What runs have found out about source transactions, for the next one.
+#[derive(Default)]
+struct Remembered {
+    /// Those that have no end.
+    dead: VecDeque<DeadTransaction>,
+    /// What they have taken back.
+    taken_back: VecDeque<TakenBack>,
+}
+
+impl Remembered {
+    /// Takes note of what an error tells. True if nothing is wrong: the next run begins at once.
+    fn explains(&mut self, error: &Error) -> bool {
+        match error {
+            Error::Modified => {
+                // Counted with another selection.
+                self.taken_back.clear();
+                true
+            }
+            Error::TakenBack(taken) if !self.taken_back.contains(taken) => {
+                tracing::info!(first = %taken.first, "a source transaction has taken back changes: they are left out");
+                let known = &mut self.taken_back;
+                remember(known, taken.clone(), TAKEN_BACK_REMEMBERED_MAX);
+                true
+            }
+            error => {
+                if let Some(found) = error.dead_transaction() {
+                    tracing::warn!(first = %found.first, "the server crashed while it wrote a transaction and rolled it back: it is left out");
+                    remember(&mut self.dead, found, DEAD_REMEMBERED_MAX);
+                }
+                false
+            }
+        }
     }
-    dead.push_back(found);
+}
+
+fn remember<T>(known: &mut VecDeque<T>, found: T, count_max: usize) {
+    if known.len() >= count_max {
+        known.pop_front();
+    }
+    known.push_back(found);
 }
 
 /// The remedy, if the error ends the task.

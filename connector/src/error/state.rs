@@ -31,6 +31,7 @@ impl Error {
             Self::Catalog(error) => catalog(error),
             Self::Start(error) => start(error),
             Self::Stopped => "stopped",
+            Self::TakenBack(_) => "taken-back",
             Self::Modified => "modified",
             Self::FencedByNobody => "fenced-by-nobody",
         }

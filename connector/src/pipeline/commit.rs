@@ -6,8 +6,8 @@ use binlog_bridge_core::encode::Batch;
 use binlog_bridge_core::state::{self, Split, TransactionIdentity};
 use tokio::time::Instant;
 
+use super::Pipeline;
 use super::heartbeats::Heartbeats;
-use super::{MIXED_ENGINES_REMEDY, Pipeline};
 use crate::catalog::push_json;
 use crate::error::Error;
 use crate::registry::Registry;
@@ -31,7 +31,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         match ending {
             Ending::Commit => {}
             Ending::Rollback if has_rows => {
-                return Err(self.not_publishable("ROLLBACK", MIXED_ENGINES_REMEDY));
+                if let Some(taken) = self.rollbacks.all(self.decoder.transaction()) {
+                    return Err(self.leave_out(taken));
+                }
             }
             Ending::Prepared if has_rows => return self.refuse_xa(),
             Ending::Rollback | Ending::Prepared => {}
@@ -47,6 +49,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         self.encoder.end(transaction, end, &mut self.batch)?;
         self.checkpoint.split = None;
         self.resumed = None;
+        self.rollbacks.end();
         self.metrics.transaction_read(transaction.commit_time_us);
         self.tables.end_transaction();
         if self.sink.has_open_transaction() && self.sink.is_busy() {

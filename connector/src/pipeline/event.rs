@@ -8,14 +8,14 @@ use binlog_bridge_core::decode::{
     RowsFragment, Statement, TableMapEvent,
 };
 use binlog_bridge_core::encode::{RowsSource, TablePlan};
-use binlog_bridge_core::event::EventHeader;
+use binlog_bridge_core::event::{EventHeader, EventType};
 use binlog_bridge_core::position::FileOffset;
 use binlog_bridge_core::schema::{
     DefinitionError, DescribedTable, Lookup, Mentions, StatementEffect, TableDefinition, effect,
 };
 use binlog_bridge_core::selection::TableName;
 
-use super::{MIXED_ENGINES_REMEDY, Pipeline};
+use super::{Pipeline, TakenBack};
 use crate::definitions::Place;
 use crate::error::Error;
 use crate::registry::Registry;
@@ -35,7 +35,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         };
         match item {
             Item::TableMap(event) => self.table_map(&event).await,
+            Item::Rows(event) if self.is_taken_back(event.table_id)? => Ok(()),
             Item::Rows(event) => self.rows(&header, &event).await,
+            Item::CompressedRows(event) if self.is_taken_back(event.table_id())? => Ok(()),
             Item::CompressedRows(event) => self.compressed_rows(&header, &event).await,
             Item::RowsFragment(fragment) => self.fragment(&header, &fragment).await,
             Item::Statement(statement) => self.statement(&header, &statement).await,
@@ -51,6 +53,32 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                 Ok(())
             }
             Item::Begin | Item::Nothing => Ok(()),
+        }
+    }
+
+    /// Takes note of an event that nobody wants.
+    pub(super) fn skipped(&mut self, header: &EventHeader) -> Result<(), Error> {
+        if let EventType::Rows(_) = header.event_type {
+            self.rollbacks.passed_over();
+        }
+        Ok(self.decoder.skipped(header)?)
+    }
+
+    /// True for rows that the transaction takes back later.
+    fn is_taken_back(&mut self, table_id: u64) -> Result<bool, Error> {
+        let is_selected = self.plan(table_id)?.is_some();
+        let transaction = self.decoder.transaction();
+        Ok(self.rollbacks.next_rows(transaction, is_selected))
+    }
+
+    /// The transaction has taken rows back that are in the batch: they must not be published.
+    pub(super) fn leave_out(&self, taken: TakenBack) -> Error {
+        match &self.checkpoint.split {
+            Some(split) => Error::PublishedAndRolledBack {
+                id: split.id.clone(),
+                first: split.identity.first.clone(),
+            },
+            None => Error::TakenBack(taken),
         }
     }
 
@@ -87,8 +115,14 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         let wanted = |id| self.tables.plan(id).map_or(true, |plan| plan.is_some());
         let result = match assembler.take(fragment, wanted) {
             Ok(None) => Ok(()),
-            Ok(Some(Assembled::Rows(rows))) => self.rows(header, &rows).await,
-            Ok(Some(Assembled::Compressed(rows))) => self.compressed_rows(header, &rows).await,
+            Ok(Some(Assembled::Rows(rows))) => match self.is_taken_back(rows.table_id) {
+                Ok(false) => self.rows(header, &rows).await,
+                taken => taken.map(drop),
+            },
+            Ok(Some(Assembled::Compressed(rows))) => match self.is_taken_back(rows.table_id()) {
+                Ok(false) => self.compressed_rows(header, &rows).await,
+                taken => taken.map(drop),
+            },
             Err(kind) => Err(self.decoder.failed(kind).into()),
         };
         // What was given is done with.
@@ -317,10 +351,12 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     at: self.decoder.at().clone(),
                 });
             }
-            StatementEffect::RollbackToSavepoint if self.encoder.has_rows() => {
-                return Err(self.not_publishable("ROLLBACK TO SAVEPOINT", MIXED_ENGINES_REMEDY));
-            }
             StatementEffect::RollbackToSavepoint => {}
+        }
+        let text = String::from_utf8_lossy(statement.text);
+        let transaction = self.decoder.transaction();
+        if let Some(taken) = self.rollbacks.statement(transaction, &text) {
+            return Err(self.leave_out(taken));
         }
         if let Some(announced) = announced {
             self.note_change(announced, header, statement);

@@ -13,7 +13,7 @@ use binlog_bridge_core::state::{self, Bases, Checkpoint, Split, State};
 use tokio::time::Instant;
 
 use super::fencing::{judge_fencing, moved};
-use super::{Connections, Task, give_up_what_was_owned};
+use super::{Connections, Remembered, Task, give_up_what_was_owned};
 use crate::catalog::{Catalog, push_json};
 use crate::definitions::{Definitions, LookAheadLimits, Server, SharedLookAhead};
 use crate::error::Error;
@@ -22,7 +22,8 @@ use crate::lineage::{find_split, verify};
 use crate::metrics::Metrics;
 use crate::modify::Modifications;
 use crate::pipeline::{
-    Heartbeats, Pipeline, SchemaChanges, forget_unselected, refuse_shared_topics, tracker,
+    Heartbeats, Pipeline, Rollbacks, SchemaChanges, forget_unselected, refuse_shared_topics,
+    tracker,
 };
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
@@ -46,8 +47,8 @@ pub(super) struct Run<'a, D, L, R> {
     pub(super) shutdown: &'a Shutdown,
     /// What may take the task's place.
     pub(super) modifications: &'a Modifications,
-    /// Source transactions that have no end.
-    pub(super) dead: &'a VecDeque<DeadTransaction>,
+    /// What runs before have found out.
+    pub(super) remembered: &'a Remembered,
     /// What was looked at ahead of the stream.
     pub(super) ahead: &'a SharedLookAhead,
     /// This process has committed its owner record: the task was its own.
@@ -365,7 +366,7 @@ impl<D: Dump, L: Log, R: Registry> Run<'_, D, L, R> {
         checkpoint: &Checkpoint,
         server_uuid: &str,
     ) -> Result<Vec<DeadTransaction>, Error> {
-        let known = self.dead.iter().cloned();
+        let known = self.remembered.dead.iter().cloned();
         let Some(split) = &checkpoint.split else {
             return Ok(known.collect());
         };
@@ -433,6 +434,7 @@ impl<D: Dump, R: Registry> Parts<D, R> {
             inflated: Vec::new(),
             encoder: (encoder.with_tombstones(run.task.tombstones))
                 .resume(published_part(&self.checkpoint, &self.selection)),
+            rollbacks: Rollbacks::new(run.remembered.taken_back.iter().cloned().collect()),
             tables: Tables::new(self.selection),
             has_lower_case_names: self.has_lower_case_names,
             catalog: self.catalog,

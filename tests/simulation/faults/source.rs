@@ -113,13 +113,13 @@ fn fault_18_a_server_id_that_another_replica_has_is_no_reason_to_halt() {
 }
 
 #[test]
-fn fault_24_a_rolled_back_transaction_with_rows_halts_before_them() {
+fn fault_24_rows_of_a_transaction_that_was_rolled_back_are_left_out() {
     both_modes(|gtid_on| async move {
-        let (world, instance) = streaming(gtid_on).await;
-        world.server().rolled_back(3);
-        let is_rollback = |error: &Error| matches!(error, Error::NotPublishable { .. });
-        halts(&world, instance, is_rollback).await;
-        assert_eq!(world.check(), Ok(3), "nothing of it");
+        let (world, _instance) = streaming(gtid_on).await;
+        for _ in 0..3 {
+            world.server().rolled_back(3);
+            goes_on(&world).await;
+        }
     });
 }
 

@@ -7,6 +7,7 @@
 mod checksum;
 mod compressed;
 mod error;
+mod files;
 mod fragments;
 mod inflate;
 mod join;
@@ -31,7 +32,7 @@ use self::checksum::{Checksum, Layout};
 use self::fragments::Expected;
 use self::payload::Payload;
 pub use crate::event::RowsKind;
-use crate::event::{EventHeader, EventType, HEADER_LEN, RowsFormat};
+use crate::event::{EventHeader, EventType, RowsFormat};
 use crate::input::{Input, Truncated};
 use crate::position::{FileOffset, Gtid, Position};
 
@@ -392,21 +393,6 @@ impl Decoder {
         }
     }
 
-    /// Of a transaction without end only its end is looked for: the server's next start, perhaps in another file.
-    fn dead<'a>(
-        &mut self,
-        header: &EventHeader,
-        body: Input<'a>,
-    ) -> Result<Item<'a>, DecodeErrorKind> {
-        if header.event_type == EventType::Rotate {
-            self.rotate(header, body)
-        } else if header.event_type == EventType::FormatDescription {
-            self.format_description(body)
-        } else {
-            Ok(Item::Nothing)
-        }
-    }
-
     /// The transaction that begins with the event at hand, in the state that follows.
     fn begin(&mut self, transaction: Transaction, next: State) {
         let is_it = |dead: &DeadTransaction| {
@@ -554,63 +540,6 @@ impl Decoder {
         self.position
             .advance(end.clone(), self.transaction.gtid.as_ref());
         Ok(Item::End(ending))
-    }
-
-    fn rotate<'a>(
-        &mut self,
-        header: &EventHeader,
-        mut body: Input<'a>,
-    ) -> Result<Item<'a>, DecodeErrorKind> {
-        // A file that ends inside of a transaction is left without a rotation: the server makes one up.
-        if !header.is_artificial() {
-            self.outside("ROTATE_EVENT")?;
-        }
-        let offset = body.u64()?;
-        let file = std::str::from_utf8(body.rest())
-            .map_err(|_| DecodeErrorKind::FileName)?
-            .trim_end_matches('\0')
-            .to_owned();
-        let next = FileOffset { file, offset };
-        self.at = next.clone();
-        self.size = 0;
-        // The made-up rotation at the start of a stream says where it begins: that is no progress.
-        if !header.is_artificial() {
-            self.position.observe(next);
-        }
-        Ok(Item::NewFile)
-    }
-
-    fn format_description<'a>(&mut self, mut body: Input<'a>) -> Result<Item<'a>, DecodeErrorKind> {
-        let version = body.u16()?;
-        if version != 4 {
-            return Err(DecodeErrorKind::BinlogVersion { version });
-        }
-        let server_version = body.take(50)?;
-        self.layout = Layout::of(server_version);
-        let name = server_version.split(|byte| *byte == 0).next();
-        self.server_version = String::from_utf8_lossy(name.unwrap_or_default()).into_owned();
-        let created = body.u32()?;
-        let header_len = body.u8()?;
-        if usize::from(header_len) != HEADER_LEN {
-            return Err(DecodeErrorKind::BinlogVersion { version });
-        }
-        // Set in the first file of a server's run only: what it had not finished before, it has rolled back.
-        match (created, self.state) {
-            (_, State::Outside) | (0, State::Dead) => {}
-            (0, State::Announced | State::Inside) => self.outside("FORMAT_DESCRIPTION_EVENT")?,
-            (_, State::Dead) => {
-                self.state = State::Outside;
-                self.transaction = std::mem::take(&mut self.previous);
-            }
-            (_, State::Announced | State::Inside) => {
-                let first = self.transaction.first.clone();
-                return Err(DecodeErrorKind::DeadTransaction {
-                    first: first.unwrap_or_else(|| self.at.clone()),
-                    commit_time_us: self.transaction.commit_time_us,
-                });
-            }
-        }
-        Ok(Item::NewFile)
     }
 }
 
