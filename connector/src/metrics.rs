@@ -16,6 +16,7 @@ pub struct Metrics {
     registry: Registry,
     rows: IntCounterVec,
     bytes_read: IntCounter,
+    events_ignored: IntCounter,
     bytes_published: IntCounter,
     source_transactions: IntCounter,
     commits: IntCounter,
@@ -77,6 +78,10 @@ impl Metrics {
                 "Offset of the last checkpoint in its binlog file.",
             )?,
             bytes_read: counter("read_bytes_total", "Bytes of binlog received.")?,
+            events_ignored: counter(
+                "ignored_events_total",
+                "Events of unknown types that the server marks as such that may be passed over.",
+            )?,
             bytes_published: counter("published_bytes_total", "Bytes of keys and values sent.")?,
             source_transactions: counter(
                 "source_transactions_total",
@@ -120,6 +125,11 @@ impl Metrics {
     /// A block of events came in.
     pub(crate) fn received(&self, bytes: usize) {
         self.bytes_read.inc_by(count(bytes));
+    }
+
+    /// Events were passed over.
+    pub(crate) fn ignored(&self, events: u64) {
+        self.events_ignored.inc_by(events);
     }
 
     /// The rows of an event were encoded.

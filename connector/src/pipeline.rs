@@ -166,6 +166,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         for (part, bytes) in block.pieces() {
             self.piece(part, bytes).await?;
         }
+        self.metrics.ignored(self.decoder.take_ignored());
         Ok(())
     }
 

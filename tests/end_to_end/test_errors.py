@@ -219,3 +219,13 @@ def test_columns_that_cannot_be_told_apart_in_avro_halt_before_anything_is_regis
     ended(connector, HALTED, "columns a-b and a+b", "a_b", "Rename one of the columns")
     subjects = task.stack.registry_get("subjects")
     assert not [subject for subject in subjects if subject.startswith(task.topic("clashing"))]
+
+
+def test_fault_103_nothing_of_a_long_value_with_control_characters_is_in_what_is_printed(task: Task):
+    task.sql("CREATE TABLE notes (id INT PRIMARY KEY, note LONGTEXT, small VARCHAR(20))")
+    connector = task.connector(limits={"record_bytes_max": 100_000}).start(ready_within=30)
+    task.sql(f"INSERT INTO notes VALUES (1, CONCAT('{ROW_CANARY}', CHAR(10, 27), '[2J', CHAR(0), REPEAT('x', 1000000)), 'y')")
+    ended(connector, HALTED, f"{task.database}.notes")
+    printed = connector.stderr()
+    assert ROW_CANARY not in printed and "\x1b" not in printed and "xxxx" not in printed
+    assert len(printed) < 20_000

@@ -4,6 +4,7 @@ itself selects; and the bank under SIGKILL.
 The kinds are those in BINLOG_BRIDGE_TEST_SERVERS: all in a long check.
 """
 
+import os
 import pathlib
 import re
 from collections import Counter

@@ -309,7 +309,7 @@ def test_rows_without_any_key_are_those_of_select_as_often_as_they_are_there(sho
     pytest.param(SMALL_RECORD_BYTES_MAX, 1, id="exactly"),
     *([pytest.param(SMALL_RECORD_BYTES_MAX, 2, id="small")] if IS_LONG else []),
 ])
-def test_a_record_just_below_the_limit_is_published_and_one_just_above_it_as_soon_as_the_remedy_is_followed(shop: Task, limit: int, room: int):
+def test_fault_46_a_record_just_below_the_limit_is_published_and_one_just_above_it_as_soon_as_the_remedy_is_followed(shop: Task, limit: int, room: int):
     """Each place that the remedy names gets room for so many times what the record has, as the cause says."""
     # Of no engine whose log bounds how large a value may be.
     shop.sql("CREATE TABLE notes (id INT PRIMARY KEY, note LONGBLOB) ENGINE=MyISAM")

@@ -102,7 +102,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 const PACKET_BYTES_MAX: usize = 1 << 30;
 
 /// Idle time after which the operating system asks whether the other side is still there.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+pub(super) const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// One connection for queries.
 pub struct SourceClient {

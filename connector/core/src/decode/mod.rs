@@ -126,6 +126,8 @@ pub struct Decoder {
     payload: Option<Payload>,
     /// The fragment of rows that comes next.
     fragments: Expected,
+    /// Events of unknown types that the server marks as ignorable.
+    ignored: u64,
 }
 
 impl Decoder {
@@ -147,6 +149,7 @@ impl Decoder {
             is_part_of_alter: false,
             payload: None,
             fragments: Expected::First,
+            ignored: 0,
         }
     }
 
@@ -198,6 +201,11 @@ impl Decoder {
             State::Outside => &self.transaction,
             State::Announced | State::Inside | State::Dead => &self.previous,
         }
+    }
+
+    /// How many events of unknown types, which the server marks as such that may be passed over, came since this was asked.
+    pub fn take_ignored(&mut self) -> u64 {
+        std::mem::take(&mut self.ignored)
     }
 
     /// True inside of a transaction that is dropped.
@@ -363,8 +371,11 @@ impl Decoder {
             | EventType::AnnotateRows
             | EventType::BinlogCheckpoint
             | EventType::GtidList
-            | EventType::StartEncryption
-            | EventType::Ignorable(_) => Ok(Item::Nothing),
+            | EventType::StartEncryption => Ok(Item::Nothing),
+            EventType::Ignorable(_) => {
+                self.ignored += 1;
+                Ok(Item::Nothing)
+            }
         }
     }
 

@@ -324,9 +324,9 @@ fn an_xa_group_ends_when_it_is_prepared() {
     assert!(!stream.decoder.transaction().is_xa);
 }
 
-/// fault_28: what is committed in one phase was never prepared.
+/// What is committed in one phase was never prepared.
 #[test]
-fn an_xa_group_that_commits_in_one_phase_is_a_commit() {
+fn fault_28_an_xa_group_that_commits_in_one_phase_is_a_commit() {
     let mut stream = Followed::new(gtid_position("U:1", 4), true);
     stream.check(GTID, &gtid(2), "begin", false);
     stream.check(QUERY, &query("XA START X'78',X'',1"), "-", false);
@@ -366,7 +366,7 @@ fn the_commit_time_is_that_of_the_server_that_ran_it_first() {
 }
 
 #[test]
-fn events_that_change_nothing_move_only_what_is_in_the_file() {
+fn fault_23_events_that_change_nothing_move_only_what_is_in_the_file() {
     let mut stream = Followed::new(file_position(4), true);
     for number in [5, 9, 11, 13, 14, 17, 35, 36, 37] {
         stream.check(number, b"anything", "-", true);
@@ -623,19 +623,80 @@ fn what_belongs_into_a_transaction_is_refused_outside_of_one() {
 }
 
 #[test]
-fn an_event_of_an_unknown_number_is_refused_unless_the_server_marks_it() {
+fn fault_22_an_event_of_an_unknown_number_is_refused_unless_the_server_marks_it() {
     for number in [0, 1, 6, 8, 20, 22, 28, 43, 99, 159, 173, 255] {
         refused(&[], number, b"x", DecodeErrorKind::UnknownEvent { number });
         let mut stream = Followed::new(file_position(4), true);
         let event = stream.stream.flagged(number, 0x80, b"x");
         assert_eq!(stream.raw(&event), Ok("-".into()));
         assert_eq!(stream.decoder.position().at().offset, stream.stream.offset);
+        assert_eq!(
+            (stream.decoder.take_ignored(), stream.decoder.take_ignored()),
+            (1, 0)
+        );
     }
     refused(&[], 26, b"x", DecodeErrorKind::Incident);
 }
 
 #[test]
-fn every_flipped_bit_is_found_by_length_or_checksum() {
+fn fault_21_an_incident_is_refused_wherever_it_comes() {
+    const INCIDENT: u8 = 26;
+    let inside = [(GTID, gtid(1)), (QUERY, query("BEGIN"))];
+    for before in [&[][..], &inside] {
+        refused(
+            before,
+            INCIDENT,
+            &[1, 0, 4, b'l', b'o', b's', b't'],
+            DecodeErrorKind::Incident,
+        );
+    }
+}
+
+/// Servers after 8.3 and MariaDB name the place in a heartbeat, in whatever form; the position never goes back by it.
+#[test]
+fn fault_23_no_heartbeat_moves_the_position_back() {
+    for number in [27, 41] {
+        let mut stream = Followed::new(gtid_position("U:1-4", 157), true);
+        stream.check(GTID, &gtid(5), "begin", false);
+        stream.check(QUERY, &query("BEGIN"), "-", false);
+        stream.check(XID, &self::number(9, 8), "Commit", true);
+        let before = stream.decoder.position().clone();
+        for end in [0, 4, 100, u32::MAX] {
+            let mut heartbeat = stream.stream.heartbeat(end, b"binlog.000001");
+            heartbeat[4] = number;
+            let covered = heartbeat.len() - 4;
+            let sum = crc32fast::hash(&heartbeat[..covered]).to_le_bytes();
+            heartbeat[covered..].copy_from_slice(&sum);
+            assert_eq!(stream.raw(&heartbeat), Ok("-".into()));
+            assert_eq!(*stream.decoder.position(), before, "{number} {end}");
+        }
+        stream.check(GTID, &gtid(6), "begin", false);
+    }
+}
+
+/// What a rows event of version 2 has besides says its own length, which may be more than there is.
+#[test]
+fn fault_97_lengths_that_are_more_than_there_is_are_refused() {
+    let rows = rows(false);
+    // Behind the table id and the flags.
+    for length in [0, 1, 3, u16::MAX] {
+        let mut body = rows.clone();
+        body[8..10].copy_from_slice(&length.to_le_bytes());
+        let inside = [(GTID, gtid(1)), (QUERY, query("BEGIN"))];
+        refused(&inside, WRITE, &body, DecodeErrorKind::Truncated);
+    }
+    for (algorithm, is_taken) in [(0, true), (1, true), (2, false), (254, false)] {
+        let mut description = testing::format_description(0, true);
+        *description.last_mut().unwrap() = algorithm;
+        let stream = Stream::new(true);
+        let event = stream.artificial(FORMAT_DESCRIPTION, &description);
+        let result = Decoder::new(file_position(4)).event(&event).map(drop);
+        assert_eq!(result.is_ok(), is_taken, "{algorithm}: {result:?}");
+    }
+}
+
+#[test]
+fn fault_44_every_flipped_bit_is_found_by_length_or_checksum() {
     let open = [(GTID, gtid(1)), (QUERY, query("BEGIN"))];
     let followed = || {
         let mut stream = Followed::new(file_position(4), true);
@@ -796,7 +857,7 @@ fn a_rotation_to_an_offset_that_cannot_be_is_no_panic() {
 }
 
 #[test]
-fn a_stream_that_is_not_of_binlog_version_4_is_refused() {
+fn fault_97_a_stream_that_is_not_of_binlog_version_4_is_refused() {
     let mut description = testing::format_description(0, true);
     description[0] = 3;
     refused(
@@ -1081,7 +1142,7 @@ mod table_map {
     }
 
     #[test]
-    fn more_columns_than_a_table_can_have_are_refused() {
+    fn fault_98_more_columns_than_a_table_can_have_are_refused() {
         let what = "more than 4096 columns";
         let shape = [&[252, 1, 16][..], &[3; 4097], &[0], &[0; 513]].concat();
         assert_eq!(
@@ -1093,7 +1154,7 @@ mod table_map {
     }
 
     #[test]
-    fn damage_at_any_byte_is_no_panic_and_a_cut_is_an_error() {
+    fn fault_98_damage_at_any_byte_is_no_panic_and_a_cut_is_an_error() {
         let fields = [
             field(SIGNEDNESS, &[0xf8]),
             field(DEFAULT_CHARSET, &[45, 1, 63]),
@@ -1124,7 +1185,7 @@ mod table_map {
     }
 
     #[test]
-    fn names_must_be_utf8() {
+    fn fault_98_names_must_be_utf8() {
         let what = "a name is not UTF-8";
         let body = testing::table_map(1, "shop", "t", &testing::shape_of_one_int());
         let mut damaged = body.clone();

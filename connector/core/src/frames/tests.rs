@@ -127,7 +127,7 @@ fn errors_and_ends_are_told_from_events() {
 }
 
 #[test]
-fn what_is_no_dump_is_refused() {
+fn fault_75_fault_96_what_is_no_dump_is_refused() {
     let of = |payload: Vec<u8>| first(&packets(&[payload], 1)).unwrap_err();
     assert_eq!(of(vec![]), FrameError::Short { bytes: 0 });
     assert_eq!(of(vec![OK; 19]), FrameError::Short { bytes: 19 });
@@ -142,20 +142,20 @@ fn what_is_no_dump_is_refused() {
     );
     let sequence = first(&packets(&[ok(&event(30))], 2));
     assert_eq!(sequence, Err(FrameError::Sequence { is: 2, should: 1 }));
-    // fault_96: sizes that are not those of the packet.
+    // Sizes that are not those of the packet.
     for said in [0, 18, 29, 31, u32::MAX] {
         let mut event = event(30);
         event[9..13].copy_from_slice(&said.to_le_bytes());
         assert_eq!(of(ok(&event)), FrameError::Length { said });
     }
-    // fault_75: two bytes more, for who acknowledges.
+    // Two bytes more, for who acknowledges.
     let semi_sync = [&[SEMI_SYNC, 1][..], &event(30)].concat();
     assert_eq!(of(ok(&semi_sync)), FrameError::SemiSync);
 }
 
-/// fault_101: a server that never ends an event.
+/// A server that never ends an event.
 #[test]
-fn packets_that_go_on_behind_the_end_of_an_event_are_refused() {
+fn fault_101_packets_that_go_on_behind_the_end_of_an_event_are_refused() {
     let border = PACKET_BYTES_MAX - 1;
     let more = |size: usize, behind: usize| {
         let mut bytes = ok(&event(size));

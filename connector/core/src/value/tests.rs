@@ -648,7 +648,7 @@ fn a_fraction_of_a_second_or_more_is_no_value() {
 }
 
 #[test]
-fn random_bytes_never_panic_and_what_is_accepted_is_read_by_the_oracle() {
+fn fault_99_random_bytes_never_panic_and_what_is_accepted_is_read_by_the_oracle() {
     let mut random = Random::new(3);
     for _ in 0..20_000 {
         let type_number = *random.pick(&[

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio_native_tls::{TlsConnector, native_tls};
 
 pub(super) use self::stream::DumpStream;
-use super::client::{SourceSettings, TlsMode, identity, read_certificates};
+use super::client::{SourceSettings, TCP_KEEPALIVE, TlsMode, identity, read_certificates};
 use super::error::SourceError;
 use sign_in::Account;
 
@@ -121,6 +121,8 @@ const IDENTITY: &str =
 async fn connect(source: &SourceSettings) -> Result<TcpStream, WireError> {
     let stream = TcpStream::connect((source.host.as_str(), source.port)).await?;
     stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
+    socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     Ok(stream)
 }
 

@@ -158,7 +158,7 @@ fn containers_hold_their_values_in_place_or_by_offset() {
 }
 
 #[test]
-fn damaged_documents_are_refused() {
+fn fault_99_damaged_documents_are_refused() {
     for document in [
         &b"\x04\x03"[..],
         b"\x04",
