@@ -37,6 +37,7 @@ impl Metrics {
     ///
     /// # Errors
     /// If two metrics have the same name.
+    // long: one metric after another.
     pub fn new() -> Result<Self, prometheus::Error> {
         let made = Made::default();
         let counter = |name: &str, help: &str| made.keep(IntCounter::new(full(name), help));
