@@ -112,8 +112,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// Source transactions without end that are remembered: a server leaves at most one for each crash.
 const DEAD_REMEMBERED_MAX: usize = 64;
-/// Parts of source transactions that were taken back: some of those behind the checkpoint may have many.
-const TAKEN_BACK_REMEMBERED_MAX: usize = 10_000;
+/// Source transactions that have taken something back: each that is read again is committed, and done with.
+const TAKEN_BACK_REMEMBERED_MAX: usize = 64;
 
 /// Runs a task until the shutdown is asked for.
 ///
@@ -183,7 +183,7 @@ async fn run_again<D: Dump, L: Log, R: Registry>(
         }
         let Err(error) = result else { break };
         metrics.active(false);
-        if remembered.explains(&error) {
+        if remembered.explains(&error, metrics) {
             continue;
         }
         health.not_ready(&error.to_string());
@@ -260,7 +260,7 @@ struct Remembered {
 
 impl Remembered {
     /// Takes note of what an error tells. True if nothing is wrong: the next run begins at once.
-    fn explains(&mut self, error: &Error) -> bool {
+    fn explains(&mut self, error: &Error, metrics: &Metrics) -> bool {
         match error {
             Error::Modified => {
                 // Counted with another selection.
@@ -269,7 +269,9 @@ impl Remembered {
             }
             Error::TakenBack(taken) if !self.taken_back.contains(taken) => {
                 tracing::info!(first = %taken.first, "a source transaction has taken back changes: they are left out");
+                metrics.restarted();
                 let known = &mut self.taken_back;
+                known.retain(|known| known.first != taken.first);
                 remember(known, taken.clone(), TAKEN_BACK_REMEMBERED_MAX);
                 true
             }

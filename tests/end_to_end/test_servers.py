@@ -53,14 +53,6 @@ DEFECTS = [
         "MySQL 5.7 shows line ends in the base64 of long bytes bare, which is no JSON; the connector as MySQL 8.0 does",
         ("JSON, long bytes",), ("mysql57",),
     ),
-    Defect(
-        "MySQL 8.0.13 to 8.0.17 log the key's hidden column: with names it is published, as unset; without them the task ends",
-        ("a key of an expression",), ("mysql8015",),
-    ),
-    Defect(
-        "how long fractions in the old format are is not in the binlog: the task ends",
-        ("TIME(n), old format", "DATETIME(n), old format", "TIMESTAMP(n), old format", "DATETIME(6), old format"), MARIADB,
-    ),
 ]
 
 

@@ -30,14 +30,11 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         }
         match ending {
             Ending::Commit => {}
-            Ending::Rollback if has_rows => {
-                if let Some(taken) = self.rollbacks.all(self.decoder.transaction()) {
-                    return Err(self.leave_out(taken));
-                }
-            }
-            Ending::Prepared if has_rows => return self.refuse_xa(),
-            Ending::Rollback | Ending::Prepared => {}
+            Ending::Rollback => self.rollbacks.all(),
+            Ending::Prepared if has_rows => return Err(self.prepared()),
+            Ending::Prepared => {}
         }
+        self.leave_out()?;
         if let Some(changes) = &mut self.schema_changes {
             match ending {
                 Ending::Commit => changes.append(&mut self.batch)?,
@@ -81,7 +78,8 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             if self.sink.is_busy() {
                 self.sink.done().await?;
             } else if !self.decoder.in_transaction() {
-                tokio::time::sleep_until(self.due_at()).await;
+                // It is full: there is nothing to wait for.
+                self.commit()?;
             }
             self.hand_over()?;
         }
@@ -119,7 +117,18 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// out what is published.
     fn end_early(&mut self) -> Result<(), Error> {
         if self.encoder.has_new_rows() {
-            self.refuse_xa()?;
+            if self.decoder.transaction().is_xa {
+                return Err(self.prepared());
+            }
+            self.leave_out()?;
+            // What is left out is known to this process only.
+            if self.rollbacks.has_any() {
+                let remedy = "Raise limits.transaction_bytes_max and limits.transaction_timeout_ms above what it takes.";
+                return Err(self.not_publishable(
+                    "a source transaction over the limits of a Kafka transaction that takes changes back",
+                    remedy,
+                ));
+            }
             let transaction = self.decoder.transaction();
             let end = self.decoder.end();
             let split = self.encoder.end_part(transaction, &end, &mut self.batch)?;

@@ -15,7 +15,8 @@ use binlog_bridge_core::schema::{
 };
 use binlog_bridge_core::selection::TableName;
 
-use super::{Pipeline, TakenBack};
+use super::Pipeline;
+use super::rollback::UnknownSavepoint;
 use crate::definitions::Place;
 use crate::error::Error;
 use crate::registry::Registry;
@@ -59,7 +60,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     /// Takes note of an event that nobody wants.
     pub(super) fn skipped(&mut self, header: &EventHeader) -> Result<(), Error> {
         if let EventType::Rows(_) = header.event_type {
-            self.rollbacks.passed_over();
+            self.rollbacks.passed_over(self.decoder.transaction());
         }
         Ok(self.decoder.skipped(header)?)
     }
@@ -71,14 +72,17 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         Ok(self.rollbacks.next_rows(transaction, is_selected))
     }
 
-    /// The transaction has taken rows back that are in the batch: they must not be published.
-    pub(super) fn leave_out(&self, taken: TakenBack) -> Error {
+    /// Rows that the transaction has taken back, and that are in the batch, must not be published.
+    pub(super) fn leave_out(&self) -> Result<(), Error> {
+        let Some(taken) = self.rollbacks.taken_back() else {
+            return Ok(());
+        };
         match &self.checkpoint.split {
-            Some(split) => Error::PublishedAndRolledBack {
+            Some(split) => Err(Error::PublishedAndRolledBack {
                 id: split.id.clone(),
                 first: split.identity.first.clone(),
-            },
-            None => Error::TakenBack(taken),
+            }),
+            None => Err(Error::TakenBack(taken)),
         }
     }
 
@@ -339,7 +343,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
     ) -> Result<(), Error> {
         let announced = self.announce(statement);
         match effect(statement, self.tables.selection()) {
-            StatementEffect::None => {}
+            StatementEffect::None => self.savepoint(statement, false)?,
             StatementEffect::Definition => self.end_definitions(statement)?,
             StatementEffect::Truncate(table) => {
                 self.tables.end_versions();
@@ -351,12 +355,7 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
                     at: self.decoder.at().clone(),
                 });
             }
-            StatementEffect::RollbackToSavepoint => {}
-        }
-        let text = String::from_utf8_lossy(statement.text);
-        let transaction = self.decoder.transaction();
-        if let Some(taken) = self.rollbacks.statement(transaction, &text) {
-            return Err(self.leave_out(taken));
+            StatementEffect::RollbackToSavepoint => self.savepoint(statement, true)?,
         }
         if let Some(announced) = announced {
             self.note_change(announced, header, statement);
@@ -366,6 +365,17 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
         } else {
             Ok(())
         }
+    }
+
+    /// A savepoint is set, or what follows it is taken back.
+    fn savepoint(&mut self, statement: &Statement<'_>, is_rollback: bool) -> Result<(), Error> {
+        let text = String::from_utf8_lossy(statement.text);
+        let transaction = self.decoder.transaction();
+        let noted = self.rollbacks.statement(transaction, &text, is_rollback);
+        noted.map_err(|UnknownSavepoint| {
+            let remedy = "The savepoint is not in the binlog, or its name was not understood. Report this with the position; to go on, exclude the tables with select.exclude_tables.";
+            self.not_publishable("ROLLBACK TO SAVEPOINT", remedy)
+        })
     }
 
     /// Publishes a TRUNCATE, unless nothing of the table was ever published.
@@ -394,12 +404,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
 
     /// XA transactions that are prepared are decided upon later, perhaps in another file: not published. Whether one is, its end
     /// says: until then nothing of it may be committed.
-    pub(super) fn refuse_xa(&self) -> Result<(), Error> {
+    pub(super) fn prepared(&self) -> Error {
         let remedy = "Use ordinary transactions for the selected tables, or exclude the tables with select.exclude_tables.";
-        if self.decoder.transaction().is_xa {
-            return Err(self.not_publishable("an XA transaction", remedy));
-        }
-        Ok(())
+        self.not_publishable("an XA transaction", remedy)
     }
 
     /// A transaction that never happened is dropped by the next run, unless consumers have seen a part of it. Whether

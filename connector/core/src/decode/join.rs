@@ -57,7 +57,7 @@ impl Joiner {
                 limit,
                 buffer: Vec::new(),
                 state: State::Idle,
-                wants_fragments: false,
+                wants_fragments: true,
             },
         }
     }
@@ -126,7 +126,10 @@ impl Parts {
                     let (event, table_id) = fragment.event()?;
                     self.wants_fragments = wanted(&event, Some(table_id));
                 }
-                return self.begin(header, bytes, self.wants_fragments);
+                let is_wanted = self.wants_fragments;
+                // Whoever comes first decides for the others, unless it came whole: then the decoder's reader does.
+                self.wants_fragments |= fragment.is_last();
+                return self.begin(header, bytes, is_wanted);
             }
             EventType::RowsQuery | EventType::AnnotateRows => {
                 self.state = State::Skipping(header);

@@ -328,7 +328,11 @@ impl Decoder {
             return self.dead(header, body);
         }
         let is_missing = matches!(self.fragments, Expected::Next { .. });
-        let is_between = header.event_type == EventType::Heartbeat || header.is_artificial();
+        // A new run of the server may follow the ruins of a crash.
+        let is_between = matches!(
+            header.event_type,
+            EventType::Heartbeat | EventType::FormatDescription
+        ) || header.is_artificial();
         if is_missing && header.event_type != EventType::PartialRows && !is_between {
             return Err(DecodeErrorKind::Fragments);
         }

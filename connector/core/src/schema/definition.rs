@@ -6,7 +6,7 @@ use super::Dialect;
 use crate::decode::{ColumnMetadata, DecodeErrorKind, TableMapEvent};
 use crate::position::FileOffset;
 use crate::selection::{TableName, TablePattern};
-use crate::value::{ColumnRule, ColumnType, Masked, TypeOptions, UnsupportedType};
+use crate::value::{ColumnRule, ColumnType, Mask, Masked, TypeOptions, UnsupportedType};
 
 /// A table at some position of the binlog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -296,9 +296,11 @@ impl TableDefinition {
                 column.name.as_str(),
             );
             let rule = rules.iter().find(|rule| rule.is_for(names));
+            let hidden = is_hidden(&column.name).then_some(&Mask::LeaveOut);
+            let mask = hidden.or(rule.map(|rule| &rule.mask));
             let is_key = key.contains(&index);
             // What nobody sees of the values need not fit a chosen type.
-            if !rule.is_some_and(|rule| rule.mask.hides_values()) {
+            if !mask.is_some_and(Mask::hides_values) {
                 let declared = column.declared.as_ref();
                 let sql_type = declared.map(|declared| declared.sql_type.as_str());
                 let chosen = options.choose(&column.column_type, sql_type, is_key);
@@ -307,9 +309,9 @@ impl TableDefinition {
                     column: column.name.clone(),
                 })?;
             }
-            let Some(rule) = rule else { continue };
+            let Some(mask) = mask else { continue };
             let sql_type = column.column_type.sql();
-            let masked = Masked::new(column.column_type.clone(), rule.mask.clone());
+            let masked = Masked::new(column.column_type.clone(), mask.clone());
             let masked = masked.ok_or_else(|| DefinitionError::Mask {
                 table: self.name.clone(),
                 column: column.name.clone(),
@@ -418,3 +420,19 @@ impl TableDefinition {
             .filter_map(|index| self.columns.get(*index))
     }
 }
+/// True for the name of a column that a key of an expression is of: `!hidden!`, the key, and two numbers. MySQL 8.0.13 to 8.0.17
+/// log it (seen in 8.0.15), though nobody can select it. (MySQL source, `sql/sql_table.cc`, `make_functional_index_column_name`)
+fn is_hidden(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(HIDDEN) else {
+        return false;
+    };
+    let mut parts = rest.rsplit('!');
+    let mut is_number = || {
+        let part = parts.next().unwrap_or_default();
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    is_number() && is_number()
+}
+
+/// What such a name begins with.
+pub(super) const HIDDEN: &str = "!hidden!";

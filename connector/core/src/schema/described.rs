@@ -4,10 +4,12 @@
 //! Source: MySQL manual, "The INFORMATION_SCHEMA COLUMNS Table"; how types are packed: MySQL source, `sql/field.cc`
 //! (`do_save_field_metadata` of each type).
 
+mod hidden;
 mod mariadb;
 
 use serde::{Deserialize, Serialize};
 
+use self::hidden::hidden_column;
 use self::mariadb::default_of_mariadb;
 use super::Dialect;
 use super::definition::{Column, Declared, DeclaredDefault, DefinitionError, TableDefinition};
@@ -108,15 +110,20 @@ impl TableDefinition {
         };
         let (packed, _) = event.shape().map_err(damaged)?;
         let described = &*described.with_hidden(dialect, &packed);
-        if packed.len() != described.columns.len() {
+        let hidden = packed.get(described.columns.len()..);
+        let hidden = hidden.ok_or_else(|| differs("their number"))?;
+        if hidden.len() > described.hidden_of_expressions(dialect) {
             return Err(differs("their number"));
         }
         let mut columns = Vec::with_capacity(packed.len());
-        for (metadata, column) in packed.into_iter().zip(&described.columns) {
-            let Some(complete) = column.complete(&metadata, dialect) else {
+        for (metadata, column) in packed.iter().zip(&described.columns) {
+            let Some(complete) = column.complete(metadata, dialect) else {
                 return Err(differs(&column.name));
             };
             columns.push(column.defined(&table(), &complete, dialect)?);
+        }
+        for (number, metadata) in hidden.iter().enumerate() {
+            columns.push(hidden_column(&table(), metadata, number)?);
         }
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
         let key: Option<Vec<usize>> = described.primary_key().iter().map(place).collect();
@@ -283,6 +290,11 @@ impl DescribedColumn {
         if let ColumnType::Members(members) = &mut column_type {
             *members = members.shown_by_the_server();
         }
+        if let (true, ColumnType::Temporal(temporal)) = (dialect.is_mariadb, &mut column_type) {
+            let fraction = self.number().and_then(|digits| u8::try_from(digits).ok());
+            let hires = fraction.and_then(|fraction| temporal.with_old_fraction(fraction));
+            *temporal = hires.unwrap_or(*temporal);
+        }
         Ok(Column {
             name: self.name.clone(),
             column_type,
@@ -322,7 +334,7 @@ impl DescribedColumn {
     fn complete(&self, packed: &ColumnMetadata, dialect: Dialect) -> Option<ColumnMetadata> {
         let collation = self.collation();
         let packing = self.packing(collation, dialect)?;
-        if !is_packed_as(packing, packed) || packed.nullable != self.nullable {
+        if !is_packed_as(packing, packed, dialect) || packed.nullable != self.nullable {
             return None;
         }
         let complete = ColumnMetadata {
@@ -482,13 +494,20 @@ impl DescribedColumn {
     }
 }
 
-/// True if columns are packed like that: of times the server keeps an older format of columns that are older (MySQL 5.6.4).
-fn is_packed_as(packing: (u8, u16), packed: &ColumnMetadata) -> bool {
-    let old = match packing {
-        (17, 0) => 7,
-        (18, 0) => 12,
-        (19, 0) => 11,
-        (number, _) => number,
+/// True if columns are packed like that: of times the server keeps an older format of columns that are older (MySQL 5.6.4), in
+/// which those of MariaDB may have a fraction.
+fn is_packed_as(packing: (u8, u16), packed: &ColumnMetadata, dialect: Dialect) -> bool {
+    let (number, fraction) = packing;
+    let old = match number {
+        17 => 7,
+        18 => 12,
+        19 => 11,
+        number => number,
+    };
+    let old = if fraction == 0 || dialect.is_mariadb {
+        old
+    } else {
+        number
     };
     let found = (packed.type_number, packed.metadata);
     found == packing || (old != packing.0 && found == (old, 0))

@@ -35,7 +35,7 @@ pub use identifier::Identifier;
 pub use integer::Integer;
 pub use masked::{ColumnRule, Mask, Masked, Salt};
 pub use members::{Member, Members};
-pub use temporal::Temporal;
+pub use temporal::{Hires, Temporal};
 pub use text::Text;
 pub use vector::Vector;
 
@@ -316,6 +316,9 @@ impl ColumnType {
             }
             (Self::Vector(vector), Self::Binary(Binary::Variable { bytes_max })) => {
                 vector.bytes_max == Some(*bytes_max)
+            }
+            (Self::Temporal(one), Self::Temporal(other)) => {
+                one == other || one.without_old_fraction() == *other
             }
             (one, other) => one == other,
         }

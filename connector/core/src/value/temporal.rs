@@ -12,9 +12,12 @@
 //! Zero and impossible dates have no place on Avro's time line. A TIME is no time of day: it reaches from -838:59:59 to
 //! 838:59:59, which Avro's own types for it cannot hold.
 
+mod hires;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::hires::Hires;
 use super::{UnsupportedType, ValueError, Written};
 use crate::avro::binary::write_long;
 use crate::decode::ColumnMetadata;
@@ -49,6 +52,13 @@ pub enum Temporal {
     OldDateTime,
     /// TIMESTAMP of such a column.
     OldTimestamp,
+    /// One with a fraction that is as old (MariaDB).
+    Hires {
+        /// Which of them.
+        kind: Hires,
+        /// Digits of the fraction of a second, 1 to 6.
+        fraction: u8,
+    },
 }
 
 const SECOND_MICROS: i64 = 1_000_000;
@@ -71,8 +81,39 @@ impl Temporal {
         }
     }
 
+    /// The type of a column whose definition says that it has a fraction; `None` if its packing would say so.
+    pub(crate) fn with_old_fraction(self, fraction: u8) -> Option<Self> {
+        let kind = match self {
+            Self::OldTime => Hires::Time,
+            Self::OldDateTime => Hires::DateTime,
+            Self::OldTimestamp => Hires::Timestamp,
+            Self::Date
+            | Self::Year
+            | Self::Time { .. }
+            | Self::DateTime { .. }
+            | Self::Timestamp { .. }
+            | Self::Hires { .. } => return None,
+        };
+        (1..=6)
+            .contains(&fraction)
+            .then_some(Self::Hires { kind, fraction })
+    }
+
+    /// The type of which a table map says the same.
+    pub(super) fn without_old_fraction(self) -> Self {
+        let Self::Hires { kind, .. } = self else {
+            return self;
+        };
+        match kind {
+            Hires::Time => Self::OldTime,
+            Hires::DateTime => Self::OldDateTime,
+            Hires::Timestamp => Self::OldTimestamp,
+        }
+    }
+
     pub(super) fn sql(self) -> String {
         let (name, fraction) = match self {
+            Self::Hires { kind, fraction } => return kind.modern(fraction).sql(),
             Self::Date => ("date", 0),
             Self::Year => ("year", 0),
             Self::OldTime => ("time", 0),
@@ -91,6 +132,7 @@ impl Temporal {
 
     pub(super) fn avro(self) -> Value {
         match self {
+            Self::Hires { kind, fraction } => kind.modern(fraction).avro(),
             Self::Date => json!({"type": "int", "logicalType": "date"}),
             Self::Year => Value::from("int"),
             Self::Time { .. } | Self::OldTime => Value::from("long"),
@@ -106,6 +148,7 @@ impl Temporal {
     /// True for the types that have zero and impossible dates.
     pub(super) fn may_be_invalid(self) -> bool {
         match self {
+            Self::Hires { kind, fraction } => kind.modern(fraction).may_be_invalid(),
             Self::Year | Self::Time { .. } | Self::OldTime => false,
             Self::Date
             | Self::DateTime { .. }
@@ -127,6 +170,7 @@ impl Temporal {
     /// that is none.
     pub(super) fn literal_default(self, text: &str) -> Option<Value> {
         let number = match self {
+            Self::Hires { kind, fraction } => return kind.modern(fraction).literal_default(text),
             Self::Year => text.parse().ok()?,
             Self::Date => days_of_text(text)?,
             Self::DateTime { .. }
@@ -170,17 +214,28 @@ impl Temporal {
                 let (date, time) = old_datetime_fields(input.u64()?);
                 (date, time, 0)
             }
+            Self::Hires { kind, fraction } => {
+                let (date, time, micros) = match kind {
+                    Hires::Time => return Err(ValueError::Time),
+                    Hires::DateTime => hires::datetime_fields(input, fraction)?,
+                    Hires::Timestamp => {
+                        let (seconds, micros) = hires::timestamp(input, fraction)?;
+                        let (date, time) = timestamp_fields(seconds);
+                        (date, time, micros)
+                    }
+                };
+                return Ok(datetime_text(date, time, micros, fraction));
+            }
             Self::Year | Self::Time { .. } | Self::OldTime => return Err(ValueError::Time),
         };
         let micros = fraction_micros(input, fraction)?;
-        let [hour, minute, second] = time;
-        let whole = format!("{} {hour:02}:{minute:02}:{second:02}", date_text(date));
-        Ok(with_fraction(whole, micros, fraction))
+        Ok(datetime_text(date, time, micros, fraction))
     }
 
     /// The zero date as text.
     pub(super) fn zero_text(self) -> String {
         match self {
+            Self::Hires { kind, fraction } => kind.modern(fraction).zero_text(),
             Self::OldDateTime | Self::OldTimestamp => "0000-00-00 00:00:00".to_owned(),
             Self::DateTime { fraction } | Self::Timestamp { fraction } => {
                 with_fraction("0000-00-00 00:00:00".to_owned(), 0, fraction)
@@ -211,6 +266,17 @@ impl Temporal {
                 let fraction = fraction_micros(input, fraction)?;
                 micros((seconds != 0 || fraction != 0).then_some(seconds), fraction)
             }
+            Self::Hires { kind, fraction } => match kind {
+                Hires::Time => Some(hires::time_micros(input, fraction)?),
+                Hires::DateTime => {
+                    let (date, time, fraction) = hires::datetime_fields(input, fraction)?;
+                    micros(seconds_of(date, time), fraction)
+                }
+                Hires::Timestamp => {
+                    let (seconds, fraction) = hires::timestamp(input, fraction)?;
+                    micros((seconds != 0 || fraction != 0).then_some(seconds), fraction)
+                }
+            },
             Self::OldTime => Some(old_time_micros(input.u24()?)?),
             Self::OldDateTime => {
                 let (date, time) = old_datetime_fields(input.u64()?);
@@ -360,6 +426,12 @@ fn timestamp_fields(seconds: i64) -> ([i64; 3], [i64; 3]) {
         civil_from_days(days)
     };
     (date, time)
+}
+
+fn datetime_text(date: [i64; 3], time: [i64; 3], micros: i64, digits: u8) -> String {
+    let [hour, minute, second] = time;
+    let whole = format!("{} {hour:02}:{minute:02}:{second:02}", date_text(date));
+    with_fraction(whole, micros, digits)
 }
 
 fn date_text([year, month, day]: [i64; 3]) -> String {
