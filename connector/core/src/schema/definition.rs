@@ -420,8 +420,8 @@ impl TableDefinition {
             .filter_map(|index| self.columns.get(*index))
     }
 }
-/// True for the name of a column that a key of an expression is of: `!hidden!`, the key, and two numbers. MySQL 8.0.13 to 8.0.17
-/// log it (seen in 8.0.15), though nobody can select it. (MySQL source, `sql/sql_table.cc`, `make_functional_index_column_name`)
+/// True for the name that a column of a key of an expression is given where the server does not name it: MySQL 8.0.13 to 8.0.17
+/// log it (seen in 8.0.15), though nobody can select it.
 fn is_hidden(name: &str) -> bool {
     let Some(rest) = name.strip_prefix(HIDDEN) else {
         return false;
