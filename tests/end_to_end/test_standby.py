@@ -39,6 +39,8 @@ def pair(task: Task) -> Iterator[tuple[Connector, Connector]]:
     second.start()
     wait_for(second, Connector.is_standby, "it stands by")
     with Inserts(task, pause_seconds=0.01):
+        # Else two that wake up at once may register the same schema at the same moment, which one registry refuses to one of them.
+        wait_for(first, lambda connector: '"message":"table prepared"' in connector.stderr(), "it publishes rows")
         yield first, second
 
 
