@@ -35,6 +35,9 @@ impl<D: Dump, L: Log, R: Registry> Pipeline<D, L, R> {
             Ending::Prepared => {}
         }
         self.leave_out()?;
+        if ending == Ending::Rollback && has_rows {
+            return Err(self.not_publishable("ROLLBACK", "Report this with the position."));
+        }
         if let Some(changes) = &mut self.schema_changes {
             match ending {
                 Ending::Commit => changes.append(&mut self.batch)?,

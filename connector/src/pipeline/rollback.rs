@@ -166,8 +166,7 @@ impl Rollbacks {
         if self.transaction.as_ref().is_some_and(is_it) {
             return;
         }
-        let known = std::mem::take(&mut self.known);
-        *self = Self::new(known);
+        self.end();
         self.transaction = transaction
             .first
             .clone()
@@ -182,9 +181,8 @@ impl Rollbacks {
 
     /// Another transaction follows.
     pub(super) fn end(&mut self) {
-        self.transaction = None;
-        self.ranges.clear();
-        self.found.clear();
+        let known = std::mem::take(&mut self.known);
+        *self = Self::new(known);
     }
 }
 
